@@ -1,0 +1,78 @@
+# promgate. `make help` lists what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+GO      := go
+# The race detector needs a C compiler.
+RACE    := $(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo -race)
+FUZZTIME ?= 30s
+BENCHTIME ?= 1s
+
+# The real servers that tests talk to.
+export PROMGATE_CONTROLPLANE := $(CURDIR)/bin/controlplane
+export PROMGATE_PROMETHEUS   := $(CURDIR)/bin/prometheus
+export PROMGATE_PROMTOOL     := $(CURDIR)/bin/promtool
+
+.PHONY: help
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/promgate: one static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/promgate ./cmd/promgate
+
+.PHONY: demo
+demo: build
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/demo ./cmd/demo
+
+.PHONY: run
+run: demo ## Start a gateway with four Prometheus servers to try (ADDR=127.0.0.1:8080)
+	exec bin/demo --promgate bin/promgate $(if $(ADDR),--addr $(ADDR)) $(if $(INFO),--info $(INFO))
+
+.PHONY: run-kubernetes
+run-kubernetes: demo controlplane ## The same, through a real Kubernetes API server
+	exec bin/demo --promgate bin/promgate --kubernetes --controlplane bin/controlplane $(if $(ADDR),--addr $(ADDR)) $(if $(INFO),--info $(INFO))
+
+.PHONY: controlplane
+controlplane:
+	@echo "building the local control plane (kube-apiserver and etcd; minutes, the first time)"
+	CGO_ENABLED=0 $(GO) build -C testdata/controlplane -trimpath -buildvcs=false -ldflags "-s -w" -o $(PROMGATE_CONTROLPLANE) .
+
+.PHONY: prometheus
+prometheus:
+	@echo "building prometheus and promtool (minutes, the first time)"
+	CGO_ENABLED=0 $(GO) build -C testdata/prometheus -trimpath -tags remove_all_sd -ldflags "-s -w" -o $(CURDIR)/bin/ \
+		github.com/prometheus/prometheus/cmd/prometheus github.com/prometheus/prometheus/cmd/promtool
+
+.PHONY: test
+test: build controlplane prometheus lint ## Run every test, against a real API server and real Prometheus servers
+	$(if $(RACE),,@echo "no C compiler: testing without the race detector")
+	$(GO) test $(RACE) -timeout 20m ./...
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "not gofmt'ed: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (30s)
+	@set -e; for p in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz' || true); do \
+			echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; done; done
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./gateway/... ./tokens/... ./auth/...
+
+.PHONY: bench-proxy
+bench-proxy: build ## CPU per request and throughput of the built gateway, beside nginx
+	@command -v nginx >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get install -y -qq nginx-light >/dev/null; } || true
+	$(GO) build -o bin/benchproxy ./cmd/benchproxy
+	bin/benchproxy --promgate bin/promgate
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin

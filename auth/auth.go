@@ -1,0 +1,94 @@
+// Package auth holds the words for who calls and what they may do. It knows no
+// kind of credential itself: each kind is an Authenticator in its own package.
+package auth
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+)
+
+// Errors that an Authenticator returns, wrapped around the cause. The caller of
+// the gateway learns which of the three it is, the log learns the cause.
+var (
+	// ErrMissing means that the request carries no credential at all.
+	ErrMissing = errors.New("no credential")
+	// ErrInvalid means that the credential is not good: malformed, unknown,
+	// expired, revoked or made for somebody else.
+	ErrInvalid = errors.New("invalid credential")
+	// ErrUnavailable means that nobody can vouch for the credential right now;
+	// the request is refused, but not for a fault of its own.
+	ErrUnavailable = errors.New("credential cannot be checked")
+)
+
+// Kind tells what sort of caller a Principal is.
+type Kind string
+
+// The kinds of principals.
+const (
+	KindEndpointToken Kind = "endpoint_token"
+)
+
+// Principal is who calls. It is safe to log: it holds ids, never a credential.
+type Principal struct {
+	Kind Kind
+	// ID is unique within its kind, such as a token's id.
+	ID string
+}
+
+// LogValue writes the principal as kind and id.
+func (p Principal) LogValue() slog.Value {
+	return slog.StringValue(string(p.Kind) + ":" + p.ID)
+}
+
+// Grant is one thing that a principal may do: query the environments of a
+// project. It names UIDs, so that a project or environment that is deleted and
+// made again inherits nothing. The zero Grant grants nothing.
+type Grant struct {
+	// ProjectUID is the project; empty matches no project.
+	ProjectUID string
+	// EnvironmentUID is the environment; empty matches none.
+	EnvironmentUID string
+	// WholeProject extends the grant to every environment of the project,
+	// also to those that come later. EnvironmentUID is then ignored.
+	WholeProject bool
+}
+
+// Allows tells whether the grant covers that environment of that project.
+func (g Grant) Allows(projectUID, environmentUID string) bool {
+	if g.ProjectUID == "" || g.ProjectUID != projectUID {
+		return false
+	}
+	return g.WholeProject || (g.EnvironmentUID != "" && g.EnvironmentUID == environmentUID)
+}
+
+// Identity is an authenticated principal with its grants. It is immutable: one
+// Identity may serve many requests at once.
+type Identity struct {
+	Principal Principal
+	Grants    []Grant
+}
+
+// MayQuery tells whether any grant covers that environment of that project. A
+// nil Identity may nothing.
+func (i *Identity) MayQuery(projectUID, environmentUID string) bool {
+	if i == nil {
+		return false
+	}
+	for _, g := range i.Grants {
+		if g.Allows(projectUID, environmentUID) {
+			return true
+		}
+	}
+	return false
+}
+
+// Authenticator vouches for one kind of credential.
+type Authenticator interface {
+	// Recognizes tells, from the credential's own marker alone and without any
+	// check, whether it is of this kind.
+	Recognizes(Credential) bool
+	// Authenticate checks a credential of this kind. It returns an error that
+	// wraps ErrInvalid or ErrUnavailable.
+	Authenticate(context.Context, Credential) (*Identity, error)
+}

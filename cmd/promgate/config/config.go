@@ -1,0 +1,118 @@
+// Package config is promgate's configuration file: its keys, their defaults,
+// and what makes a file a valid one. A file is read whole: either it becomes a
+// Config that nothing is wrong with, or all its faults are told at once.
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/promgate/promgate/routing/file"
+)
+
+// Config is a valid configuration. Paths in it are as they are to be opened:
+// those that the file gives relative are joined to its directory.
+type Config struct {
+	Listen         string     `yaml:"listen" default:"127.0.0.1:8080" type:"host:port" doc:"Where the gateway serves requests. An empty host listens on every address; port 0 takes any free one."`
+	ListenTLS      *ListenTLS `yaml:"listenTLS,omitempty" doc:"TLS on listen. Without it the gateway speaks plain HTTP there."`
+	AdminListen    string     `yaml:"adminListen" default:"127.0.0.1:8081" type:"host:port" doc:"Where /metrics, /healthz, /readyz and /debug/pprof are served. Never the same as listen."`
+	ExternalURL    string     `yaml:"externalURL,omitempty" type:"URL" doc:"URL by which clients reach the gateway, without a path, as it is printed for them."`
+	DataDir        string     `yaml:"dataDir" required:"true" type:"path" doc:"Directory of signing keys and token records. It is made if it does not exist."`
+	Log            Log        `yaml:"log,omitempty" doc:"The log, on standard error."`
+	file.Sections  `yaml:",inline"`
+	Limits         Limits         `yaml:"limits,omitempty" doc:"What protects the gateway and the servers behind it."`
+	Tracing        Tracing        `yaml:"tracing,omitempty" doc:"OpenTelemetry traces."`
+	TrustedProxies []netip.Prefix `yaml:"trustedProxies,omitempty" type:"CIDR" doc:"Networks of the proxies in front of the gateway. From them, and from nobody else, X-Forwarded-For is believed, for the log."`
+	Shutdown       Shutdown       `yaml:"shutdown,omitempty" doc:"How the gateway stops."`
+}
+
+// ListenTLS is the certificate of the public listener.
+type ListenTLS struct {
+	CertFile string `yaml:"certFile" required:"true" type:"path" doc:"PEM file of the certificate and its chain. Read again when it changes."`
+	KeyFile  string `yaml:"keyFile" required:"true" type:"path" doc:"PEM file of the private key."`
+}
+
+// Log is the form and the detail of the log.
+type Log struct {
+	Format string `yaml:"format" enum:"json,text" default:"json" doc:"Form of the records."`
+	Level  string `yaml:"level" enum:"debug,info,warn,error" default:"info" doc:"Least level that is written."`
+}
+
+// Limits bound what the gateway takes on.
+type Limits struct {
+	MaxConcurrent         int           `yaml:"maxConcurrent" default:"20" doc:"Requests in flight for each environment. More wait in the queue."`
+	MaxConcurrentTotal    int           `yaml:"maxConcurrentTotal" default:"500" doc:"Requests in flight in the whole gateway."`
+	Queue                 Queue         `yaml:"queue,omitempty" doc:"Requests that wait for a place. Those that find none are answered 429."`
+	MaxRequestBody        Size          `yaml:"maxRequestBody" default:"1MiB" doc:"Largest body of a query that is sent as a form."`
+	MaxRemoteReadBody     Size          `yaml:"maxRemoteReadBody" default:"32MiB" doc:"Largest body of a remote read request."`
+	ConnectTimeout        time.Duration `yaml:"connectTimeout" default:"5s" doc:"Time to connect to a server or an API server, and again for the TLS handshake."`
+	ResponseHeaderTimeout time.Duration `yaml:"responseHeaderTimeout" default:"2m" doc:"Time until a server begins its answer: longer than its own query timeout."`
+	RequestTimeout        time.Duration `yaml:"requestTimeout" default:"5m" doc:"Time for a whole request, with waiting and the answer's body."`
+	RequestBodyTimeout    time.Duration `yaml:"requestBodyTimeout" default:"10s" doc:"Time for a client to send its request's body."`
+}
+
+// Queue is where requests wait for a place.
+type Queue struct {
+	Length  int           `yaml:"length" default:"100" doc:"Requests that may wait for each environment. 0: none."`
+	Timeout time.Duration `yaml:"timeout" default:"10s" doc:"Longest wait."`
+}
+
+// Tracing is where traces go.
+type Tracing struct {
+	OTLPEndpoint string `yaml:"otlpEndpoint,omitempty" type:"URL" doc:"OTLP/HTTP endpoint, such as http://collector.example:4318. Without it nothing is traced."`
+}
+
+// Shutdown is how the gateway stops.
+type Shutdown struct {
+	Delay   time.Duration `yaml:"delay" default:"5s" doc:"Time between reporting not ready and refusing new connections, so that load balancers notice."`
+	Timeout time.Duration `yaml:"timeout" default:"60s" doc:"Time for requests in flight to end. What is left then is cut."`
+}
+
+// Load reads and parses the file at path.
+func Load(path string) (*Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("the configuration file cannot be read: %w", err)
+	}
+	return Parse(path, data)
+}
+
+// Parse parses a configuration file. Its name stands in faults, and relative
+// paths in it are relative to the name's directory. Files that the
+// configuration names are opened and checked. The error is a *Faults.
+func Parse(name string, data []byte) (*Config, error) {
+	return parse(name, data, checkFile)
+}
+
+// BaseURL is the URL by which clients reach the gateway: externalURL, or else
+// the listener's own address.
+func (c *Config) BaseURL() string {
+	switch {
+	case c.ExternalURL != "":
+		return c.ExternalURL
+	case c.ListenTLS != nil:
+		return "https://" + c.Listen
+	}
+	return "http://" + c.Listen
+}
+
+// Files are the files that the configuration names, without the configuration
+// file itself.
+func (c *Config) Files() []string {
+	var files []string
+	for _, r := range c.references() {
+		files = append(files, r.Files()...)
+	}
+	return files
+}
+
+func (c *Config) references() []file.Reference {
+	refs := c.Sections.References()
+	if t := c.ListenTLS; t != nil && t.CertFile != "" && t.KeyFile != "" {
+		refs = append(refs, file.Reference{At: file.Path{"listenTLS", "certFile"}, Kind: file.KindKeyPair,
+			File: t.CertFile, Key: t.KeyFile})
+	}
+	return refs
+}

@@ -1,0 +1,156 @@
+package config
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/promgate/promgate/routing/file"
+)
+
+func TestMinimal(t *testing.T) {
+	c, err := Parse("/etc/promgate/promgate.yaml", []byte("dataDir: data\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Config{
+		Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081", DataDir: "/etc/promgate/data",
+		Log: Log{Format: "json", Level: "info"},
+		Limits: Limits{
+			MaxConcurrent: 20, MaxConcurrentTotal: 500, Queue: Queue{Length: 100, Timeout: 10 * time.Second},
+			MaxRequestBody: 1 << 20, MaxRemoteReadBody: 32 << 20, ConnectTimeout: 5 * time.Second,
+			ResponseHeaderTimeout: 2 * time.Minute, RequestTimeout: 5 * time.Minute, RequestBodyTimeout: 10 * time.Second,
+		},
+		Shutdown: Shutdown{Delay: 5 * time.Second, Timeout: time.Minute},
+	}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got  %+v\nwant %+v", c, want)
+	}
+}
+
+const whole = `
+listen: :8443
+listenTLS: {certFile: tls.crt, keyFile: /abs/tls.key}
+adminListen: localhost:9000
+externalURL: https://gateway.example/
+dataDir: /var/lib/promgate
+log: {format: text, level: debug}
+clusters:
+  - name: local
+  - {name: west, kubeconfig: west.yaml, context: w}
+projects:
+  - name: shop
+    environments:
+      - name: production
+        service: {cluster: local, namespace: shop, name: prometheus, port: 9090, scheme: https, pathPrefix: /prom/}
+        headers: {x-scope-orgid: shop}
+        allow: [federate, remoteRead]
+        allowPost: true
+      - name: staging
+        url: https://prometheus.example:9090/a/b/
+        tls: {caFile: ca.pem, certFile: c.pem, keyFile: k.pem, serverName: other.example}
+        bearerTokenFile: ../token
+      - name: testing
+        url: http://[::1]:9090
+        basicAuth: {username: me, passwordFile: password}
+limits: {maxConcurrent: 3, maxRequestBody: 256KiB, queue: {length: 0}}
+tracing: {otlpEndpoint: http://collector:4318}
+trustedProxies: [10.0.0.0/8, "2001:db8::/32"]
+shutdown: {delay: 0s}
+`
+
+func TestWhole(t *testing.T) {
+	c, err := parse("/etc/promgate/promgate.yaml", []byte(whole), func(file.Reference) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := file.Sections{
+		Clusters: []file.Cluster{{Name: "local"}, {Name: "west", Kubeconfig: "/etc/promgate/west.yaml", Context: "w"}},
+		Projects: []file.Project{{Name: "shop", Environments: []file.Environment{
+			{
+				Name: "production",
+				Service: &file.Service{Cluster: "local", Namespace: "shop", Name: "prometheus", Port: "9090",
+					Scheme: "https", PathPrefix: "/prom"},
+				Headers: map[string]string{"x-scope-orgid": "shop"}, Allow: []string{"federate", "remoteRead"}, AllowPost: true,
+			},
+			{
+				Name: "staging", URL: "https://prometheus.example:9090/a/b",
+				TLS: &file.TLS{CAFile: "/etc/promgate/ca.pem", CertFile: "/etc/promgate/c.pem",
+					KeyFile: "/etc/promgate/k.pem", ServerName: "other.example"},
+				BearerTokenFile: "/etc/token",
+			},
+			{Name: "testing", URL: "http://[::1]:9090", BasicAuth: &file.BasicAuth{Username: "me", PasswordFile: "/etc/promgate/password"}},
+		}}},
+	}
+	if !reflect.DeepEqual(c.Sections, want) {
+		t.Errorf("got  %+v\nwant %+v", c.Sections, want)
+	}
+	if c.ExternalURL != "https://gateway.example" || c.Limits.MaxRequestBody != 256<<10 || c.Limits.Queue.Length != 0 ||
+		c.Limits.Queue.Timeout != 10*time.Second || c.Shutdown.Delay != 0 || c.Shutdown.Timeout != time.Minute ||
+		c.TrustedProxies[1] != netip.MustParsePrefix("2001:db8::/32") {
+		t.Errorf("got %+v", c)
+	}
+	files := strings.Join(c.Files(), " ")
+	if files != "/etc/promgate/west.yaml /etc/promgate/ca.pem /etc/promgate/c.pem /etc/promgate/k.pem "+
+		"/etc/token /etc/promgate/password /etc/promgate/tls.crt /abs/tls.key" {
+		t.Errorf("files: %s", files)
+	}
+}
+
+func TestNamedFiles(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"empty": "", "lines": "a\nb\n", "token": "secret\n", "junk.pem": "junk",
+		"kubeconfig": "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: https://c}}]\n" +
+			"contexts: [{name: here, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {token: t}}]\n",
+		"promgate.yaml": `dataDir: data
+listenTLS: {certFile: none.crt, keyFile: none.key}
+clusters:
+  - {name: a, kubeconfig: kubeconfig, context: elsewhere}
+  - {name: b, kubeconfig: kubeconfig, context: here}
+  - {name: c, kubeconfig: nowhere}
+projects:
+  - name: shop
+    environments:
+      - {name: a, url: "http://a", bearerTokenFile: empty}
+      - {name: b, url: "http://a", bearerTokenFile: lines}
+      - {name: c, url: "http://a", bearerTokenFile: token}
+      - {name: d, url: "https://a", tls: {caFile: junk.pem}}
+      - {name: e, url: "https://a", basicAuth: {username: u, passwordFile: .}}
+`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(dir)
+	_, err := Load("promgate.yaml")
+	if err == nil {
+		t.Fatal("no fault found")
+	}
+	want := `promgate.yaml:2: listenTLS.certFile: none.crt does not exist; correct the path or the file
+promgate.yaml:4: clusters[0].kubeconfig: the kubeconfig kubeconfig has no context "elsewhere"; it has here; correct the path or the file
+promgate.yaml:6: clusters[2].kubeconfig: the kubeconfig nowhere does not exist; correct the path or the file
+promgate.yaml:10: projects[0].environments[0].bearerTokenFile: empty is empty; write the secret into it; correct the path or the file
+promgate.yaml:11: projects[0].environments[1].bearerTokenFile: lines holds more than one line or control characters; write the secret alone, on one line; correct the path or the file
+promgate.yaml:13: projects[0].environments[3].tls.caFile: junk.pem holds no certificate that can be read; write PEM blocks of type CERTIFICATE; correct the path or the file
+promgate.yaml:14: projects[0].environments[4].basicAuth.passwordFile: . is not a file; correct the path or the file`
+	if err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%v", err, want)
+	}
+	var faults *Faults
+	if !errors.As(err, &faults) || len(faults.Files) != 10 {
+		t.Errorf("files to watch: %+v", faults)
+	}
+}
+
+func TestLoadMissing(t *testing.T) {
+	if _, err := Load(filepath.Join(t.TempDir(), "promgate.yaml")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}

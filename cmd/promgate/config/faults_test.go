@@ -1,0 +1,123 @@
+package config
+
+import (
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/promgate/promgate/routing/file"
+)
+
+// faultCases are whole files with what is wrong with them. "-" stands for the
+// name of the file.
+var faultCases = []struct{ name, yaml, want string }{
+	{"empty", "", "-:1: dataDir: dataDir is missing; write the directory where signing keys and token records are kept, such as /var/lib/promgate"},
+	{"not a mapping", "- a\n", "-:1: a list stands where a mapping belongs; write keys with values below it"},
+	{"no YAML", "dataDir: /d\nlog: {format: json\nlisten: x\n", "-:2: this is not YAML: did not find expected ',' or '}'; check the indentation, colons and quotes around this line"},
+	{"two documents", "dataDir: /d\n---\ndataDir: /e\n", "-:2: the file holds more than one YAML document; remove what starts with the --- here"},
+	{"unknown keys", "dataDir: /d\nexternalUrl: https://g\nfrobnicate: 1\nlimits:\n  maxConcurent: 5\n", `
+-:2: externalUrl: unknown key; did you mean externalURL?
+-:3: frobnicate: unknown key; write one of listen, listenTLS, adminListen, externalURL, dataDir, log, clusters, projects, limits, tracing, trustedProxies, shutdown
+-:5: limits.maxConcurent: unknown key; did you mean maxConcurrent?`},
+	{"key twice", "dataDir: /d\nlisten: :1\nlisten: :2\n", "-:3: listen: the key is written twice, first in line 2; keep one of them"},
+	{"merge and alias", "dataDir: /d\nlog: &x {format: json}\nlimits: {<<: *x}\nshutdown: *x\n", `
+-:3: limits: merge keys (<<) are not understood; write the keys out
+-:4: shutdown: aliases (*name) are not understood; write the value out`},
+	{"types", "dataDir: [a]\nlimits:\n  maxConcurrent: many\n  maxRequestBody: 1MB\n  connectTimeout: 5\n  queue: 10\n  requestTimeout:\nlog: {level: information}\ntrustedProxies: [10.0.0.1, \"\"]\nlisten: !x y\nexternalURL: \"a\\nb\"\n", `
+-:1: dataDir: a list stands where a single value belongs; write a path
+-:3: limits.maxConcurrent: "many" is not a whole number; write a whole number, such as 20
+-:4: limits.maxRequestBody: "1MB" is not a size; write a whole number with its unit, such as 256KiB or 1MiB
+-:5: limits.connectTimeout: "5" is not a duration; write a number with its unit, such as 10s, 5m or 1h
+-:6: limits.queue: a single value stands where a mapping belongs; write keys with values below it
+-:7: limits.requestTimeout: the key has no value; write a number with its unit, such as 10s, 5m or 1h, or remove the key
+-:8: log.level: "information" is none of the words that are known here; write one of debug, info, warn, error
+-:9: trustedProxies[0]: "10.0.0.1" is not a CIDR; write a network, such as 10.0.0.0/8
+-:9: trustedProxies[1]: "" is not a CIDR; write a network, such as 10.0.0.0/8
+-:10: listen: the YAML tag !x is not understood; remove it
+-:11: externalURL: the value holds line breaks or control characters; write it as plain text on one line`},
+	{"listeners", "dataDir: /d\nlisten: 8080\nadminListen: here:99999\nlistenTLS: {}\n", `
+-:2: listen: "8080" is no address to listen on; write host:port, such as 127.0.0.1:8080 or :8080
+-:3: adminListen: "here:99999" is no address to listen on; write host:port, such as 127.0.0.1:8081
+-:4: listenTLS.certFile: listenTLS has no certFile; write the path of the certificate's PEM file
+-:4: listenTLS.keyFile: listenTLS has no keyFile; write the path of the private key's PEM file`},
+	{"same listener", "dataDir: /d\nlisten: :8081\n", "-:1: adminListen: adminListen takes the same address as listen, and metrics and profiles must not be public; write another port"},
+	{"URLs", "dataDir: /d\nexternalURL: https://g.example/prefix\ntracing: {otlpEndpoint: collector:4318}\n", `
+-:2: externalURL: the gateway cannot serve under a path; write scheme and host alone, such as https://gateway.example
+-:3: tracing.otlpEndpoint: not an absolute http or https URL; write one such as https://prometheus.example:9090`},
+	{"limits", "dataDir: /d\nlimits:\n  maxConcurrent: 600\n  maxRequestBody: 0B\n  connectTimeout: -1s\n  requestTimeout: 1m\n  queue: {length: -1, timeout: 2m}\nshutdown: {delay: -1s, timeout: 0s}\n", `
+-:2: limits.responseHeaderTimeout: responseHeaderTimeout (2m0s) is longer than requestTimeout (1m0s) and would never be reached; shorten it, or lengthen requestTimeout
+-:3: limits.maxConcurrent: one environment may have 600 requests in flight, but the whole gateway only 500; lower maxConcurrent, or raise maxConcurrentTotal
+-:4: limits.maxRequestBody: a limit cannot be zero or less; write a larger one, or remove the key for the default
+-:5: limits.connectTimeout: a limit cannot be zero or less; write a larger one, or remove the key for the default
+-:7: limits.queue.length: a queue cannot be shorter than empty; write 0 for none, or a larger number
+-:7: limits.queue.timeout: queue.timeout (2m0s) is longer than requestTimeout (1m0s) and would never be reached; shorten it, or lengthen requestTimeout
+-:8: shutdown.delay: a time cannot be negative; write 0s for no delay, or a longer one
+-:8: shutdown.timeout: requests in flight need some time to end; write a longer one, such as 60s`},
+	{"names", "dataDir: /d\nprojects:\n  - name: Shop\n  - name: a\n    environments:\n      - {name: x, url: http://a}\n      - {name: x, url: http://a}\n  - name: a\n  - environments: []\nclusters:\n  - {name: c, context: x}\n  - name: c\n", `
+-:3: projects[0].name: "Shop" is not a name for a project; write a DNS label: 1 to 63 lower-case letters, digits and hyphens, starting and ending with a letter or digit
+-:7: projects[1].environments[1].name: the environment name "x" is taken already in line 6; give one of them another name
+-:8: projects[2].name: the project name "a" is taken already in line 4; give one of them another name
+-:9: projects[3].name: the project has no name; write a DNS label: 1 to 63 lower-case letters, digits and hyphens, starting and ending with a letter or digit
+-:11: clusters[0].context: a context means nothing without a kubeconfig; add kubeconfig or remove context
+-:12: clusters[1].name: the cluster name "c" is taken already in line 11; give one of them another name`},
+}
+
+func TestFaults(t *testing.T) {
+	for _, c := range faultCases {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Parse("-", []byte(c.yaml))
+			if err == nil {
+				t.Fatal("no fault found")
+			}
+			if want := strings.TrimPrefix(c.want, "\n"); err.Error() != want {
+				t.Errorf("got\n%v\nwant\n%v", err, want)
+			}
+		})
+	}
+}
+
+func TestSize(t *testing.T) {
+	for text, want := range map[string]Size{"1B": 1, "3KiB": 3 << 10, "1536KiB": 1536 << 10, "2GiB": 2 << 30, "0B": 0} {
+		var s Size
+		if err := s.UnmarshalText([]byte(text)); err != nil || s != want || s.String() != text {
+			t.Errorf("%s: got %d (%s), %v", text, s, s, err)
+		}
+	}
+	for _, text := range []string{"", "1", "1KB", "1.5MiB", "-1B", "MiB", "9007199254740992GiB", "1 MiB"} {
+		if err := new(Size).UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q was accepted", text)
+		}
+	}
+}
+
+// FuzzParse states that no file makes the parser panic, and that what it
+// accepts means the same after it is written and parsed again.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(whole))
+	for _, c := range faultCases {
+		f.Add([]byte(c.yaml))
+	}
+	unchecked := func(file.Reference) error { return nil }
+	f.Fuzz(func(t *testing.T, data []byte) {
+		first, err := parse("promgate.yaml", data, unchecked)
+		if err != nil {
+			if err.Error() == "" {
+				t.Fatal("an error without words")
+			}
+			return
+		}
+		written, err := yaml.Marshal(first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := parse("promgate.yaml", written, unchecked)
+		if err != nil {
+			t.Fatalf("%v\nof\n%s", err, written)
+		}
+		again, err := yaml.Marshal(second)
+		if err != nil || string(written) != string(again) {
+			t.Fatalf("%v, first\n%s\nthen\n%s", err, written, again)
+		}
+	})
+}

@@ -1,0 +1,122 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/promgate/promgate/routing/file"
+)
+
+// validate reports everything that is wrong with the values, and brings URLs
+// into their one form.
+func (c *Config) validate(report file.Report) {
+	c.validateListeners(report)
+	if c.ExternalURL != "" {
+		normal, err := file.CheckURL(c.ExternalURL)
+		if err != nil {
+			report(file.Path{"externalURL"}, "%v", err)
+		} else if u, err := url.Parse(normal); err != nil || u.Path != "" {
+			report(file.Path{"externalURL"}, "the gateway cannot serve under a path; write scheme and host alone, such as https://gateway.example")
+		} else {
+			c.ExternalURL = normal
+		}
+	}
+	if c.DataDir == "" {
+		report(file.Path{"dataDir"}, "dataDir is missing; write the directory where signing keys and token records are kept, such as /var/lib/promgate")
+	}
+	if c.Tracing.OTLPEndpoint != "" {
+		normal, err := file.CheckURL(c.Tracing.OTLPEndpoint)
+		if err != nil {
+			report(file.Path{"tracing", "otlpEndpoint"}, "%v", err)
+		} else {
+			c.Tracing.OTLPEndpoint = normal
+		}
+	}
+	c.Sections.Validate(report)
+	c.Limits.validate(report)
+	c.Shutdown.validate(report)
+}
+
+func (c *Config) validateListeners(report file.Report) {
+	host, port, ok := splitListen(c.Listen)
+	if !ok {
+		report(file.Path{"listen"}, "%q is no address to listen on; write host:port, such as 127.0.0.1:8080 or :8080", clip(c.Listen))
+	}
+	adminHost, adminPort, adminOK := splitListen(c.AdminListen)
+	if !adminOK {
+		report(file.Path{"adminListen"}, "%q is no address to listen on; write host:port, such as 127.0.0.1:8081", clip(c.AdminListen))
+	}
+	if ok && adminOK && port == adminPort && port != 0 && (host == adminHost || isWildcard(host) || isWildcard(adminHost)) {
+		report(file.Path{"adminListen"}, "adminListen takes the same address as listen, and metrics and profiles must not be public; write another port")
+	}
+	if t := c.ListenTLS; t != nil {
+		if t.CertFile == "" {
+			report(file.Path{"listenTLS", "certFile"}, "listenTLS has no certFile; write the path of the certificate's PEM file")
+		}
+		if t.KeyFile == "" {
+			report(file.Path{"listenTLS", "keyFile"}, "listenTLS has no keyFile; write the path of the private key's PEM file")
+		}
+	}
+}
+
+func splitListen(address string) (host string, port int, ok bool) {
+	host, text, err := net.SplitHostPort(address)
+	if err != nil || strings.Trim(text, "0123456789") != "" {
+		return "", 0, false
+	}
+	port, err = strconv.Atoi(text)
+	return host, port, err == nil && port <= 65535
+}
+
+func isWildcard(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "" || err == nil && addr.IsUnspecified()
+}
+
+func (l *Limits) validate(report file.Report) {
+	at := file.Path{"limits"}
+	positive := func(ok bool, keys ...any) {
+		if !ok {
+			report(at.With(keys...), "a limit cannot be zero or less; write a larger one, or remove the key for the default")
+		}
+	}
+	positive(l.MaxConcurrent > 0, "maxConcurrent")
+	positive(l.MaxConcurrentTotal > 0, "maxConcurrentTotal")
+	positive(l.Queue.Timeout > 0, "queue", "timeout")
+	positive(l.MaxRequestBody > 0, "maxRequestBody")
+	positive(l.MaxRemoteReadBody > 0, "maxRemoteReadBody")
+	positive(l.ConnectTimeout > 0, "connectTimeout")
+	positive(l.ResponseHeaderTimeout > 0, "responseHeaderTimeout")
+	positive(l.RequestTimeout > 0, "requestTimeout")
+	positive(l.RequestBodyTimeout > 0, "requestBodyTimeout")
+	if l.Queue.Length < 0 {
+		report(at.With("queue", "length"), "a queue cannot be shorter than empty; write 0 for none, or a larger number")
+	}
+	if l.MaxConcurrent > l.MaxConcurrentTotal {
+		report(at.With("maxConcurrent"), "one environment may have %d requests in flight, but the whole gateway only %d; lower maxConcurrent, or raise maxConcurrentTotal",
+			l.MaxConcurrent, l.MaxConcurrentTotal)
+	}
+	within := func(key string, d time.Duration, bound string, limit time.Duration, keys ...any) {
+		if d > limit {
+			report(at.With(keys...), "%s (%v) is longer than %s (%v) and would never be reached; shorten it, or lengthen %s",
+				key, d, bound, limit, bound)
+		}
+	}
+	within("connectTimeout", l.ConnectTimeout, "requestTimeout", l.RequestTimeout, "connectTimeout")
+	within("responseHeaderTimeout", l.ResponseHeaderTimeout, "requestTimeout", l.RequestTimeout, "responseHeaderTimeout")
+	within("requestBodyTimeout", l.RequestBodyTimeout, "requestTimeout", l.RequestTimeout, "requestBodyTimeout")
+	within("queue.timeout", l.Queue.Timeout, "requestTimeout", l.RequestTimeout, "queue", "timeout")
+}
+
+func (s *Shutdown) validate(report file.Report) {
+	if s.Delay < 0 {
+		report(file.Path{"shutdown", "delay"}, "a time cannot be negative; write 0s for no delay, or a longer one")
+	}
+	if s.Timeout <= 0 {
+		report(file.Path{"shutdown", "timeout"}, "requests in flight need some time to end; write a longer one, such as 60s")
+	}
+}

@@ -1,0 +1,118 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/promgate/promgate/cmd/promgate/config"
+)
+
+// watchInterval is how often files are looked at for changes.
+const watchInterval = time.Second
+
+// reloadOnChange loads the configuration again on SIGHUP and whenever the file,
+// or one that it names, changes.
+func (s *Server) reloadOnChange(ctx context.Context, hangups <-chan os.Signal) {
+	changes := make(chan struct{}, 1)
+	go s.watcher.Run(ctx, watchInterval, func() {
+		select {
+		case changes <- struct{}{}:
+		default: // one is due already
+		}
+	})
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+		case <-changes:
+		}
+		s.reload(ctx)
+	}
+}
+
+// reload puts the file's configuration in force, or keeps what is.
+func (s *Server) reload(ctx context.Context) {
+	cfg, err := config.Load(s.path)
+	if err == nil {
+		err = s.apply(ctx, cfg)
+	}
+	if err != nil {
+		// A file that only the bad configuration names may be what is mended next.
+		var faults *config.Faults
+		if errors.As(err, &faults) {
+			s.watcher.Watch(slices.Concat(faults.Files, s.files)...)
+		}
+		s.meters.reloads.WithLabelValues("failure").Inc()
+		s.meters.reloadOK.Set(0)
+		s.logger.Error("the new configuration is bad: the last good one stays in force", "file", s.path, "error", err)
+		return
+	}
+	s.meters.reloads.WithLabelValues("success").Inc()
+	s.logger.Info("configuration loaded", "file", s.path, "environments", s.routes.Load().Len())
+}
+
+// apply puts a configuration in force: all of it, or nothing on an error.
+func (s *Server) apply(ctx context.Context, cfg *config.Config) error {
+	certificate, err := loadCertificate(cfg.ListenTLS)
+	if err != nil {
+		return err
+	}
+	var served []string
+	next, table, err := s.upstreams.build(cfg, func(names []string) (map[string]string, error) {
+		served = names
+		return s.store.AssignUIDs(ctx, names, false)
+	})
+	if err != nil {
+		return err
+	}
+	// Only a configuration that comes into force ends the identities of what
+	// it does not name: their tokens are dead for good.
+	if _, err := s.store.AssignUIDs(ctx, served, true); err != nil {
+		return err
+	}
+	before := s.routes.Load()
+	s.routes.Store(table)
+	s.gateway.SetLimits(Limits(cfg))
+	s.gateway.SetTrustedProxies(cfg.TrustedProxies)
+	s.certificate.Store(certificate)
+	s.level.Set(levelOf(cfg.Log.Level))
+	for e := range before.All() {
+		if _, still := table.Lookup(e.Project.Name, e.Name); !still {
+			s.gateway.Forget(e)
+		}
+	}
+	s.upstreams.closeUnused(next)
+	s.upstreams = next
+	warnRestart(s.logger, s.config, cfg)
+	s.files = append(cfg.Files(), s.path)
+	s.watcher.Watch(s.files...)
+	s.meters.reloadOK.Set(1)
+	s.meters.reloadTime.SetToCurrentTime()
+	s.meters.routes.Set(float64(table.Len()))
+	return nil
+}
+
+// warnRestart names the keys whose new value only a restart puts in force.
+func warnRestart(logger *slog.Logger, running, next *config.Config) {
+	for _, k := range []struct {
+		key     string
+		changed bool
+	}{
+		{"listen", running.Listen != next.Listen},
+		{"listenTLS (switched on or off)", (running.ListenTLS == nil) != (next.ListenTLS == nil)},
+		{"adminListen", running.AdminListen != next.AdminListen},
+		{"dataDir", running.DataDir != next.DataDir},
+		{"log.format", running.Log.Format != next.Log.Format},
+		{"tracing", running.Tracing != next.Tracing},
+		{"shutdown", running.Shutdown != next.Shutdown},
+	} {
+		if k.changed {
+			logger.Warn("this key changed, but takes effect only after a restart", "key", k.key)
+		}
+	}
+}

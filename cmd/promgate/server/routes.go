@@ -1,0 +1,169 @@
+package server
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/promgate/promgate/cmd/promgate/config"
+	"github.com/promgate/promgate/gateway"
+	"github.com/promgate/promgate/gateway/limit"
+	"github.com/promgate/promgate/routing"
+	"github.com/promgate/promgate/routing/direct"
+	"github.com/promgate/promgate/routing/file"
+	"github.com/promgate/promgate/routing/kube"
+)
+
+// Routes makes the routing table of a configuration as the server does, but
+// without the identities that only the token store knows: it is for looking at
+// and for trying targets, not for granting anything.
+func Routes(cfg *config.Config) (*routing.Table, error) {
+	names := func(names []string) (map[string]string, error) {
+		uids := make(map[string]string, len(names))
+		for _, n := range names {
+			uids[n] = n
+		}
+		return uids, nil
+	}
+	_, table, err := new(upstreams).build(cfg, names)
+	return table, err
+}
+
+// Limits are the gateway's budgets as configured.
+func Limits(cfg *config.Config) gateway.Limits {
+	l := cfg.Limits
+	return gateway.Limits{
+		MaxConcurrent: l.MaxConcurrent, MaxConcurrentTotal: l.MaxConcurrentTotal,
+		Queue:          limit.Queue{Length: l.Queue.Length, Timeout: l.Queue.Timeout},
+		MaxRequestBody: int64(l.MaxRequestBody), MaxRemoteReadBody: int64(l.MaxRemoteReadBody),
+		RequestBodyTimeout: l.RequestBodyTimeout, ResponseHeaderTimeout: l.ResponseHeaderTimeout,
+		RequestTimeout: l.RequestTimeout,
+	}
+}
+
+// fingerprint is equal for settings and files that make equal connections.
+type fingerprint [sha256.Size]byte
+
+// headerGrace has a transport wait longer for an answer's header than the
+// gateway, which alone can tell a slow server from one that is not there.
+const headerGrace = 5 * time.Second
+
+// upstreams are the connections that a table uses. Those whose settings and
+// files did not change live on in the next table, with their open connections.
+type upstreams struct {
+	clusters map[fingerprint]*kube.Cluster
+	direct   map[fingerprint]*routing.Target
+}
+
+// build makes the table of a configuration and the upstreams that it uses.
+func (u *upstreams) build(cfg *config.Config, assign func([]string) (map[string]string, error)) (*upstreams, *routing.Table, error) {
+	next := &upstreams{clusters: map[fingerprint]*kube.Cluster{}, direct: map[fingerprint]*routing.Target{}}
+	byName := make(map[string]*kube.Cluster, len(cfg.Clusters))
+	var faults []error
+	for i := range cfg.Clusters {
+		cluster, err := next.cluster(u, cfg, &cfg.Clusters[i])
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		byName[cfg.Clusters[i].Name] = cluster
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, nil, err
+	}
+	table, err := file.Build(&cfg.Sections, file.Builders{
+		AssignUIDs: assign,
+		Service: func(e *file.Environment) (*routing.Target, error) {
+			s := e.Service
+			return byName[s.Cluster].Service(kube.ServiceRef{
+				Namespace: s.Namespace, Name: s.Name, Port: s.Port, Scheme: s.Scheme, PathPrefix: s.PathPrefix,
+				Headers: e.Header(),
+			})
+		},
+		URL: func(e *file.Environment) (*routing.Target, error) { return next.url(u, cfg, e) },
+	})
+	return next, table, err
+}
+
+func (u *upstreams) cluster(before *upstreams, cfg *config.Config, c *file.Cluster) (*kube.Cluster, error) {
+	o := kube.Options{
+		Name: c.Name, Kubeconfig: c.Kubeconfig, Context: c.Context,
+		ConnectTimeout: cfg.Limits.ConnectTimeout, ResponseHeaderTimeout: cfg.Limits.ResponseHeaderTimeout + headerGrace,
+	}
+	print := fingerprintOf(o, o.Kubeconfig)
+	cluster, known := before.clusters[print]
+	if !known {
+		var err error
+		if cluster, err = kube.NewCluster(o); err != nil {
+			return nil, err
+		}
+	}
+	u.clusters[print] = cluster
+	return cluster, nil
+}
+
+func (u *upstreams) url(before *upstreams, cfg *config.Config, e *file.Environment) (*routing.Target, error) {
+	o := direct.Options{
+		URL: e.URL, BearerTokenFile: e.BearerTokenFile, Headers: e.Header(),
+		ConnectTimeout: cfg.Limits.ConnectTimeout, ResponseHeaderTimeout: cfg.Limits.ResponseHeaderTimeout + headerGrace,
+	}
+	if t := e.TLS; t != nil {
+		o.CAFile, o.CertFile, o.KeyFile = t.CAFile, t.CertFile, t.KeyFile
+		o.ServerName, o.DangerouslySkipVerify = t.ServerName, t.DangerouslySkipVerify
+	}
+	if b := e.BasicAuth; b != nil {
+		o.Username, o.PasswordFile = b.Username, b.PasswordFile
+	}
+	print := fingerprintOf(o, o.CAFile, o.CertFile, o.KeyFile, o.BearerTokenFile, o.PasswordFile)
+	target, known := before.direct[print]
+	if !known {
+		target, known = u.direct[print]
+	}
+	if !known {
+		var err error
+		if target, err = direct.New(o); err != nil {
+			return nil, err
+		}
+	}
+	u.direct[print] = target
+	return target, nil
+}
+
+// closeUnused closes what the next table has no use for. Requests under way
+// keep their connections until they end.
+func (u *upstreams) closeUnused(next *upstreams) {
+	for print, c := range u.clusters {
+		if next.clusters[print] == nil {
+			c.Close()
+		}
+	}
+	for print, t := range u.direct {
+		if next.direct[print] == nil {
+			closeIdle(t.Transport)
+		}
+	}
+}
+
+func closeIdle(rt http.RoundTripper) {
+	if c, ok := rt.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// fingerprintOf hashes settings and the content of the files that they name. A
+// file that cannot be read differs from every one that can.
+func fingerprintOf(settings any, files ...string) fingerprint {
+	h := sha256.New()
+	text, _ := json.Marshal(settings) // plain data always marshals
+	fmt.Fprintf(h, "%d %s", len(text), text)
+	for _, f := range files {
+		content, err := os.ReadFile(f)
+		fmt.Fprintf(h, " %d %t ", len(content), err == nil)
+		h.Write(content)
+	}
+	return fingerprint(h.Sum(nil))
+}

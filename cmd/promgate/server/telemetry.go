@@ -1,0 +1,100 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/sdk/resource"
+	"go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/promgate/promgate/cmd/promgate/config"
+	"github.com/promgate/promgate/tokens/jwt"
+)
+
+func newLogger(w io.Writer, l config.Log, level *slog.LevelVar) *slog.Logger {
+	level.Set(levelOf(l.Level))
+	options := &slog.HandlerOptions{Level: level}
+	if l.Format == "text" {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+func levelOf(name string) slog.Level {
+	var level slog.Level
+	// The configuration was validated; what is unknown all the same is info.
+	_ = level.UnmarshalText([]byte(name))
+	return level
+}
+
+// meters are the metrics of the program around the gateway.
+type meters struct {
+	reloadOK   prometheus.Gauge
+	reloadTime prometheus.Gauge
+	reloads    *prometheus.CounterVec
+	routes     prometheus.Gauge
+	checks     *prometheus.CounterVec
+}
+
+func newMeters(r prometheus.Registerer, version, revision string) *meters {
+	m := &meters{
+		reloadOK: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "promgate_config_last_reload_successful", Help: "1 when the newest configuration is in force, 0 when it was bad and the last good one is.",
+		}),
+		reloadTime: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "promgate_config_last_reload_success_timestamp_seconds", Help: "When the configuration in force was loaded.",
+		}),
+		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "promgate_config_reloads_total", Help: "Configurations loaded since the start, by result.",
+		}, []string{"result"}),
+		routes: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "promgate_environments", Help: "Environments that are served.",
+		}),
+		checks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "promgate_token_checks_total", Help: "Endpoint tokens checked, by result; ok_cached cost no signature check.",
+		}, []string{"result"}),
+	}
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "promgate_build_info", Help: "Always 1; the labels tell what is running.",
+		ConstLabels: prometheus.Labels{"version": version, "revision": revision, "goversion": runtime.Version()},
+	})
+	info.Set(1)
+	r.MustRegister(m.reloadOK, m.reloadTime, m.reloads, m.routes, m.checks, info,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// tokenResults returns the verifier's hook. The counters are looked up here,
+// once, and not for each request.
+func (m *meters) tokenResults() func(jwt.Result) {
+	counters := map[jwt.Result]prometheus.Counter{}
+	for _, r := range []jwt.Result{jwt.ResultCached, jwt.ResultOK, jwt.ResultInvalid, jwt.ResultExpired, jwt.ResultRevoked, jwt.ResultUnavailable} {
+		counters[r] = m.checks.WithLabelValues(string(r))
+	}
+	return func(r jwt.Result) { counters[r].Inc() }
+}
+
+// tracesPath is where OTLP/HTTP takes spans, below its endpoint.
+const tracesPath = "/v1/traces"
+
+// newTracing sends spans to an OTLP endpoint over HTTP.
+func newTracing(ctx context.Context, endpoint, version string) (*trace.TracerProvider, error) {
+	endpoint = strings.TrimSuffix(endpoint, tracesPath) + tracesPath
+	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(endpoint))
+	if err != nil {
+		return nil, fmt.Errorf("tracing.otlpEndpoint: %w", err)
+	}
+	return trace.NewTracerProvider(
+		trace.WithBatcher(exporter),
+		trace.WithResource(resource.NewSchemaless(
+			attribute.String("service.name", "promgate"), attribute.String("service.version", version))),
+	), nil
+}

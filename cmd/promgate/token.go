@@ -1,0 +1,347 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"text/tabwriter"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/spf13/cobra"
+
+	"github.com/promgate/promgate/cmd/promgate/config"
+	"github.com/promgate/promgate/tokens"
+	tokenfile "github.com/promgate/promgate/tokens/file"
+	"github.com/promgate/promgate/tokens/jwt"
+)
+
+// maxDescription keeps a line of token list readable.
+const maxDescription = 200
+
+func tokenCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "token", Short: "Make, list, rotate and revoke endpoint tokens",
+		Long: `An endpoint token reads the metrics of one environment, or of every environment
+of one project, and nothing else, until it expires or is revoked. What these
+commands do holds in a running server within a second.`,
+	}
+	c.AddCommand(tokenCreateCommand(), tokenListCommand(), tokenRevokeCommand(), tokenRotateCommand())
+	return group(c)
+}
+
+func keysCommand() *cobra.Command {
+	c := &cobra.Command{Use: "keys", Short: "Manage the keys that sign endpoint tokens"}
+	rotate := &cobra.Command{
+		Use: "rotate", Short: "Make a new signing key", Args: cobra.NoArgs,
+		Long: `Makes a new key, which signs every token from now on. Tokens that older keys have
+signed stay good until they expire; a key that no such token needs is deleted.`,
+	}
+	path := configFlag(rotate)
+	rotate.RunE = func(c *cobra.Command, _ []string) error {
+		return withStore(c, *path, func(s *tokenfile.Store, _ *config.Config) error {
+			key, err := s.RotateKeys(c.Context())
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(c.OutOrStdout(), "new tokens are signed by key %s\n", key.ID)
+			return nil
+		})
+	}
+	c.AddCommand(rotate)
+	return group(c)
+}
+
+// withStore opens the token store of the configuration for one command.
+func withStore(c *cobra.Command, path string, do func(*tokenfile.Store, *config.Config) error) error {
+	cfg, err := load(c, path)
+	if err != nil {
+		return err
+	}
+	store, err := tokenfile.Open(c.Context(), tokenfile.Options{Dir: cfg.DataDir, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(store, cfg), store.Close())
+}
+
+func tokenCreateCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "create", Short: "Make a token and print it, this once", Args: cobra.NoArgs,
+		Example: `  promgate token create -c promgate.yaml --project shop --environment production --expires 720h --description "Grafana"`,
+	}
+	path := configFlag(c)
+	project := c.Flags().String("project", "", "project to read (required)")
+	environment := c.Flags().String("environment", "", "environment to read; without it every environment of the project, later ones too")
+	expires := c.Flags().String("expires", "720h", "how long the token is good, such as 720h or 30d")
+	description := c.Flags().String("description", "", "what the token is for")
+	_ = c.MarkFlagRequired("project")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		lifetime, err := parseLifetime("--expires", *expires)
+		if err != nil {
+			return err
+		}
+		if len(*description) > maxDescription {
+			return fmt.Errorf("--description has %d bytes: shorten it to %d", len(*description), maxDescription)
+		}
+		return withStore(c, *path, func(s *tokenfile.Store, cfg *config.Config) error {
+			scope, err := scopeOf(c.Context(), s, cfg, *project, *environment)
+			if err != nil {
+				return err
+			}
+			record, err := newRecord(scope, *description, lifetime)
+			if err != nil {
+				return err
+			}
+			token, err := issue(c.Context(), s, &record)
+			if err != nil {
+				return err
+			}
+			if err := s.Insert(c.Context(), record); err != nil {
+				return err
+			}
+			fmt.Fprintf(c.ErrOrStderr(), "token %s opens %s until %s; it is shown this once\n", record.ID, scopeText(scope), record.ExpiresAt.Format(time.RFC3339))
+			fmt.Fprintln(c.OutOrStdout(), token)
+			return nil
+		})
+	}
+	return c
+}
+
+// parseLifetime reads a positive duration in Go's form (720h) or Prometheus' (30d).
+func parseLifetime(flag, text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		var p model.Duration
+		if p, err = model.ParseDuration(text); err == nil {
+			d = time.Duration(p)
+		}
+	}
+	if err != nil || d < 0 {
+		return 0, fmt.Errorf("%s %q is not a duration: write it as 720h or 30d", flag, text)
+	}
+	return d, nil
+}
+
+// scopeOf finds project and environment in the configuration, and their UIDs.
+func scopeOf(ctx context.Context, s *tokenfile.Store, cfg *config.Config, project, environment string) (tokens.Scope, error) {
+	scope := tokens.Scope{Project: project, Environment: environment}
+	known := false
+	for _, p := range cfg.Projects {
+		if p.Name != project {
+			continue
+		}
+		known = environment == ""
+		for _, e := range p.Environments {
+			known = known || e.Name == environment
+		}
+	}
+	if !known {
+		return scope, fmt.Errorf("%s is not in the configuration: promgate routes lists what is", scopeText(scope))
+	}
+	names := []string{project}
+	if environment != "" {
+		names = append(names, project+"/"+environment)
+	}
+	uids, err := s.AssignUIDs(ctx, names, false)
+	if err != nil {
+		return scope, err
+	}
+	scope.ProjectUID = uids[project]
+	if environment != "" {
+		scope.EnvironmentUID = uids[project+"/"+environment]
+	}
+	return scope, nil
+}
+
+func scopeText(s tokens.Scope) string {
+	if s.Environment == "" {
+		return "project " + s.Project
+	}
+	return "environment " + s.Project + "/" + s.Environment
+}
+
+func newRecord(scope tokens.Scope, description string, lifetime time.Duration) (tokens.Record, error) {
+	if lifetime <= 0 {
+		return tokens.Record{}, errors.New("a token needs a lifetime of more than nothing: write --expires 720h")
+	}
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails: crypto/rand
+	now := time.Now().UTC().Truncate(time.Second)
+	return tokens.Record{
+		ID: hex.EncodeToString(id[:]), Scope: scope, Description: description,
+		CreatedAt: now, ExpiresAt: now.Add(lifetime),
+	}, nil
+}
+
+// issue signs the token of a record with the active key, which it notes there.
+func issue(ctx context.Context, s *tokenfile.Store, r *tokens.Record) (string, error) {
+	key, err := s.ActiveKey(ctx)
+	if err != nil {
+		return "", err
+	}
+	r.KeyID = key.ID
+	return jwt.Mint(key, s.Issuer(), *r)
+}
+
+func tokenRevokeCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "revoke ID", Short: "End a token at once", Args: oneID,
+		Long: "Ends a token at once. Its id is in token list, and in the server's log as the principal.",
+	}
+	path := configFlag(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		return withStore(c, *path, func(s *tokenfile.Store, _ *config.Config) error {
+			if err := s.Revoke(c.Context(), args[0], time.Now().UTC()); err != nil {
+				return unknownToken(args[0], err)
+			}
+			fmt.Fprintf(c.OutOrStdout(), "token %s is revoked\n", args[0])
+			return nil
+		})
+	}
+	return c
+}
+
+func oneID(c *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("%s takes the id of one token, as token list shows it; %d were given", c.CommandPath(), len(args))
+	}
+	return nil
+}
+
+func unknownToken(id string, err error) error {
+	if errors.Is(err, tokens.ErrNotFound) {
+		return fmt.Errorf("no token has the id %q: promgate token list shows the ids", shortened(id))
+	}
+	return err
+}
+
+// shortened keeps a token that was given in place of its id off the terminal.
+func shortened(id string) string {
+	if len(id) > 40 {
+		return id[:8] + "…"
+	}
+	return id
+}
+
+func tokenRotateCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "rotate ID", Short: "Make a token's successor and let the old one end", Args: oneID,
+		Long: `Makes a token of the same scope, description and lifetime and prints it, this
+once. The old token stays good for the overlap, so that both can be in use while
+the new one is put in place.`,
+	}
+	path := configFlag(c)
+	overlap := c.Flags().String("overlap", "24h", "how long the old token stays good; 0s ends it at once")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		stay, err := parseLifetime("--overlap", *overlap)
+		if err != nil {
+			return err
+		}
+		return withStore(c, *path, func(s *tokenfile.Store, _ *config.Config) error {
+			old, err := s.Get(c.Context(), args[0])
+			if err != nil {
+				return unknownToken(args[0], err)
+			}
+			next, err := newRecord(old.Scope, old.Description, old.ExpiresAt.Sub(old.CreatedAt))
+			if err != nil {
+				return err
+			}
+			token, err := issue(c.Context(), s, &next)
+			if err != nil {
+				return err
+			}
+			ends := next.CreatedAt.Add(stay)
+			if err := s.Replace(c.Context(), old.ID, next, ends); err != nil {
+				return err
+			}
+			if old.ExpiresAt.Before(ends) {
+				ends = old.ExpiresAt
+			}
+			fmt.Fprintf(c.ErrOrStderr(), "token %s opens %s until %s; it is shown this once\ntoken %s ends %s\n",
+				next.ID, scopeText(next.Scope), next.ExpiresAt.Format(time.RFC3339), old.ID, ends.Format(time.RFC3339))
+			fmt.Fprintln(c.OutOrStdout(), token)
+			return nil
+		})
+	}
+	return c
+}
+
+func tokenListCommand() *cobra.Command {
+	c := &cobra.Command{Use: "list", Short: "List the tokens that were made", Args: cobra.NoArgs}
+	path := configFlag(c)
+	output := outputFlag(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		return withStore(c, *path, func(s *tokenfile.Store, _ *config.Config) error {
+			records, err := s.List(c.Context())
+			if err != nil {
+				return err
+			}
+			if *output == "json" {
+				return printJSON(c.OutOrStdout(), tokenItems(records))
+			}
+			return printTokens(c.OutOrStdout(), tokenItems(records))
+		})
+	}
+	return c
+}
+
+// tokenItem is a token as token list shows it. Times that never came are absent.
+type tokenItem struct {
+	ID          string     `json:"id"`
+	Project     string     `json:"project"`
+	Environment string     `json:"environment,omitempty"`
+	Description string     `json:"description"`
+	Created     time.Time  `json:"created"`
+	Expires     time.Time  `json:"expires"`
+	LastUsed    *time.Time `json:"lastUsed,omitempty"`
+	State       string     `json:"state"`
+	ReplacedBy  string     `json:"replacedBy,omitempty"`
+}
+
+func tokenItems(records []tokens.Record) []tokenItem {
+	items := make([]tokenItem, 0, len(records))
+	for _, r := range records {
+		item := tokenItem{
+			ID: r.ID, Project: r.Scope.Project, Environment: r.Scope.Environment, Description: r.Description,
+			Created: r.CreatedAt.UTC(), Expires: r.ExpiresAt.UTC(), State: string(r.State(time.Now())), ReplacedBy: r.ReplacedBy,
+		}
+		if !r.LastUsedAt.IsZero() {
+			used := r.LastUsedAt.UTC()
+			item.LastUsed = &used
+		}
+		items = append(items, item)
+	}
+	return items
+}
+
+func printTokens(out io.Writer, items []tokenItem) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ID\tSCOPE\tSTATE\tCREATED\tEXPIRES\tLAST USED\tDESCRIPTION")
+	for _, t := range items {
+		scope, used := t.Project+"/*", "never"
+		if t.Environment != "" {
+			scope = t.Project + "/" + t.Environment
+		}
+		if t.LastUsed != nil {
+			used = t.LastUsed.Format(time.RFC3339)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, scope, t.State, t.Created.Format(time.RFC3339), t.Expires.Format(time.RFC3339), used, printable(t.Description))
+	}
+	return w.Flush()
+}
+
+// printable keeps a description from moving the cursor of whoever lists it.
+func printable(s string) string {
+	out := []rune(s)
+	for i, r := range out {
+		if r < 0x20 || r == 0x7f {
+			out[i] = ' '
+		}
+	}
+	return string(out)
+}

@@ -1,0 +1,185 @@
+// Package gateway is the HTTP surface: the endpoint table, the way of a request
+// through it, and the one place that writes errors.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/mux"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/promgate/promgate/auth"
+	"github.com/promgate/promgate/routing"
+)
+
+// Options are what a Gateway is made of. Routes, Auth, Limits, Logger and
+// Registerer are required.
+type Options struct {
+	Routes *routing.Current
+	Auth   auth.Union
+	Limits Limits
+	Logger *slog.Logger
+	// Registerer gets the gateway's metrics.
+	Registerer prometheus.Registerer
+	// UserAgent is what upstreams see.
+	UserAgent string
+	// Tracer starts a span for each request and for each call upstream. Nil:
+	// none; a client's trace context is passed on all the same.
+	Tracer trace.Tracer
+	// TrustedProxies are the peers whose X-Forwarded-For names the client in
+	// the log. Nothing else depends on it.
+	TrustedProxies []netip.Prefix
+}
+
+// Gateway serves the read API of every environment. It is an http.Handler.
+type Gateway struct {
+	routes    *routing.Current
+	auth      auth.Union
+	limits    atomic.Pointer[gates]
+	logger    *slog.Logger
+	metrics   *metrics
+	tracer    trace.Tracer
+	userAgent []string
+	trusted   atomic.Pointer[[]netip.Prefix]
+	router    *mux.Router
+	endpoints endpointTable
+	chain     stage
+	draining  atomic.Int32 // the HTTP version up to which clients are asked to leave
+}
+
+// stage is one step of an admitted request.
+type stage func(context.Context, *Request) (*Response, error)
+
+// New makes a gateway.
+func New(o Options) *Gateway {
+	g := &Gateway{
+		routes: o.Routes, auth: o.Auth, logger: o.Logger,
+		metrics: newMetrics(o.Registerer), tracer: o.Tracer, userAgent: []string{o.UserAgent},
+	}
+	g.SetLimits(o.Limits)
+	g.SetTrustedProxies(o.TrustedProxies)
+	g.endpoints = newEndpointTable(Endpoints())
+	g.router = mux.NewRouter().UseEncodedPath().SkipClean(true)
+	g.router.Path(environmentPath + "{endpoint:.+}")
+	g.chain = g.limited(g.upstream)
+	return g
+}
+
+// SetLimits replaces the budgets. Requests under way keep their old ones.
+func (g *Gateway) SetLimits(l Limits) {
+	if old := g.limits.Load(); old == nil || old.Limits != l {
+		g.limits.Store(newGates(l))
+	}
+}
+
+// SetTrustedProxies replaces the peers whose X-Forwarded-For is believed.
+func (g *Gateway) SetTrustedProxies(p []netip.Prefix) { g.trusted.Store(&p) }
+
+// Drain has every further answer over HTTP versions up to that major one ask
+// its client to close the connection, so that clients move elsewhere before the
+// server stops. 0 asks nobody.
+func (g *Gateway) Drain(major int) { g.draining.Store(int32(major)) }
+
+// environmentPath is where an environment's read API is mounted.
+const environmentPath = "/projects/{project}/environments/{environment}/"
+
+var errNoRoute = &Error{
+	Status: http.StatusNotFound, Type: typeNotFound,
+	Message: "no such route: an environment's base URL is /projects/{project}/environments/{environment}, and below it stands Prometheus' read API, such as api/v1/query",
+}
+
+// place is what a path names.
+type place struct{ project, environment, label string }
+
+// route finds the endpoint and serves it. Names that no project can have are
+// no route, so that nothing is looked up by them.
+func (g *Gateway) route(x *exchange, r *http.Request) error {
+	var match mux.RouteMatch
+	if !isCanonical(r) || !g.router.Match(r, &match) {
+		return errNoRoute
+	}
+	at := place{project: match.Vars["project"], environment: match.Vars["environment"]}
+	e, label := g.endpoints.find(match.Vars["endpoint"])
+	if e == nil || !isDNSLabel(at.project) || !isDNSLabel(at.environment) {
+		return errNoRoute
+	}
+	at.label, x.endpoint = label, e
+	return g.serve(x, r, e, at)
+}
+
+// serve is the way of one request, from its route on.
+func (g *Gateway) serve(x *exchange, r *http.Request, e *Endpoint, at place) error {
+	if !allows(e.Methods, r.Method) {
+		return methodError(e.Methods, r.Method)
+	}
+	ctx := r.Context()
+	id, credential, err := g.auth.Authenticate(ctx, r.Header)
+	x.basic = credential.Basic()
+	if err != nil {
+		return credentialError(err)
+	}
+	x.principal = id.Principal
+	req, err := g.admit(x, r, e, at, id)
+	if err != nil {
+		return err
+	}
+	flying := g.metrics.inFlight(req.environment)
+	flying.Inc()
+	defer flying.Dec()
+	resp, err := g.chain(ctx, req)
+	if err != nil {
+		return err
+	}
+	defer resp.Close()
+	return g.send(x, r, req, resp)
+}
+
+func allows(methods []string, method string) bool {
+	for _, m := range methods {
+		if m == method {
+			return true
+		}
+	}
+	return false
+}
+
+func methodError(methods []string, method string) error {
+	e := &Error{Status: http.StatusMethodNotAllowed, Type: typeMethod}
+	for i, m := range methods {
+		if i > 0 {
+			e.Allow += ", "
+		}
+		e.Allow += m
+	}
+	e.Message = "this endpoint takes " + e.Allow + ", not " + shorten(method, 20)
+	return e
+}
+
+// credentialError says no more than that the credential is not good: why is for
+// the log.
+func credentialError(err error) error {
+	switch {
+	case errors.Is(err, auth.ErrUnavailable):
+		return &Error{
+			Status: http.StatusServiceUnavailable, Type: typeUnavailable, Cause: err, Hop: "token",
+			Message:    "the gateway cannot check credentials right now: try again in a moment",
+			RetryAfter: 5 * time.Second,
+		}
+	case errors.Is(err, auth.ErrMissing):
+		return &Error{
+			Status: http.StatusUnauthorized, Type: typeUnauthorized, Cause: err,
+			Message: "this request carries no credential: send Authorization: Bearer TOKEN, or Basic with the token as password",
+		}
+	}
+	return &Error{
+		Status: http.StatusUnauthorized, Type: typeUnauthorized, Cause: err,
+		Message: "the token is not valid: it may be mistyped, expired or revoked; ask the project's owner for a new one",
+	}
+}

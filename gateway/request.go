@@ -1,0 +1,238 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/promgate/promgate/auth"
+	"github.com/promgate/promgate/routing"
+)
+
+// Request is an admitted request: authenticated, granted, its parameters typed.
+// Only admit makes one, so that whatever takes a Request stands behind a grant.
+type Request struct {
+	endpoint    *Endpoint
+	environment *routing.Environment
+	params      *Params
+	// label is the validated, escaped label name of label_values.
+	label string
+	// gzip tells that the client takes gzip.
+	gzip bool
+	// header holds what goes upstream of the client's headers.
+	header http.Header
+	// body goes upstream as it is; nil but for remote read.
+	body       *clientBody
+	bodyLength int64
+	record     *record
+}
+
+// errNotYours answers alike, byte for byte, for an environment that the
+// credential does not open and for one that does not exist.
+var errNotYours = &Error{
+	Status: http.StatusForbidden, Type: typeForbidden,
+	Message: "this credential does not open this environment: check project and environment in the URL, or use a token that was made for them",
+}
+
+// admit turns an authenticated HTTP request into a Request. Table and grant are
+// looked at once, in one snapshot.
+func (g *Gateway) admit(x *exchange, r *http.Request, e *Endpoint, at place, id *auth.Identity) (*Request, error) {
+	env, found := g.routes.Load().Lookup(at.project, at.environment)
+	if !found || !id.MayQuery(env.Project.UID, env.UID) {
+		return nil, errNotYours
+	}
+	x.environment = env
+	if e.OptIn != nil && !e.OptIn(env.Allow) {
+		return nil, &Error{
+			Status: http.StatusNotFound, Type: typeNotFound,
+			Message: "this endpoint is switched off for this environment; its operator can switch it on with allow: [" + e.OptInName + "]",
+		}
+	}
+	req := &Request{
+		endpoint: e, environment: env, record: &x.record,
+		gzip: acceptsGzip(r.Header["Accept-Encoding"]),
+	}
+	if at.label != "" {
+		name, ok := labelName(at.label)
+		if !ok {
+			return nil, badData("invalid label name: write it as Prometheus' U__ form or percent-encoded, without escaped slashes, dots or percent signs")
+		}
+		req.label = name
+	}
+	if e.form.accept == nil {
+		if accept := r.Header.Get("Accept"); accept != "" && len(accept) <= 1024 {
+			req.header = http.Header{"Accept": {accept}}
+		}
+	}
+	form, err := g.readBody(x, r, req)
+	if err != nil {
+		return nil, err
+	}
+	if req.params, err = parseParams(e, r.URL.RawQuery, form); err != nil {
+		return nil, &Error{Status: http.StatusBadRequest, Type: typeBadData, Message: err.Error(), Quotes: true}
+	}
+	return req, nil
+}
+
+// readBody reads a POST's form, or hands a remote read's body on.
+func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, req *Request) (string, error) {
+	limits := g.limits.Load()
+	if req.endpoint.Body {
+		return "", admitRemoteRead(w, r, req, limits.Limits)
+	}
+	if r.ContentLength == 0 {
+		return "", nil
+	}
+	if r.ContentLength > limits.MaxRequestBody {
+		return "", tooLargeError("the body", limits.MaxRequestBody)
+	}
+	// A slow body must not keep a connection for longer than it is worth.
+	// Writers that know no deadlines are bounded by the server alone.
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(limits.RequestBodyTimeout))
+	if r.Method != http.MethodPost {
+		return "", withoutBody(r, control)
+	}
+	if !isForm(r.Header) {
+		return "", errNotForm
+	}
+	var b strings.Builder
+	if r.ContentLength > 0 {
+		b.Grow(int(r.ContentLength))
+	}
+	if _, err := io.Copy(&b, http.MaxBytesReader(w, r.Body, limits.MaxRequestBody)); err != nil {
+		return "", bodyError(err, limits.MaxRequestBody)
+	}
+	_ = control.SetReadDeadline(time.Time{})
+	return b.String(), nil
+}
+
+var errNotForm = &Error{
+	Status: http.StatusUnsupportedMediaType, Type: typeBadData,
+	Message: "the body must be application/x-www-form-urlencoded and not compressed",
+}
+
+// withoutBody sees that a GET has no body. What Prometheus would not read is
+// refused: nobody may take it for part of the question, and while it is unread
+// the server cannot tell that the client went away.
+func withoutBody(r *http.Request, control *http.ResponseController) error {
+	if r.ContentLength < 0 {
+		switch _, err := io.ReadFull(r.Body, make([]byte, 1)); err {
+		case nil:
+		case io.EOF:
+			_ = control.SetReadDeadline(time.Time{})
+			return nil
+		default:
+			return bodyError(err, 0)
+		}
+	}
+	if !isForm(r.Header) {
+		return errNotForm
+	}
+	return badData("a GET has no body: send the parameters in the URL, or use POST")
+}
+
+// clientBody is a body on its way upstream. It notes how its reading ended, to
+// tell the client's faults from the upstream's, and ends the time that the
+// client has for it.
+type clientBody struct {
+	io.Reader
+	control *http.ResponseController
+	end     atomic.Pointer[error]
+}
+
+func (b *clientBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err != nil {
+		b.end.Store(&err)
+	}
+	if err == io.EOF {
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// fault is why the body could not be read; nil while there is no reason.
+func (b *clientBody) fault() error {
+	if end := b.end.Load(); end != nil && *end != io.EOF {
+		return *end
+	}
+	return nil
+}
+
+func bodyError(err error, limit int64) error {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return tooLargeError("the body", limit)
+	}
+	e := badData("the body could not be read to its end in time")
+	e.Cause = err
+	return e
+}
+
+func tooLargeError(what string, limit int64) *Error {
+	return &Error{
+		Status: http.StatusRequestEntityTooLarge, Type: typeBadData,
+		Message: what + " is larger than the " + formatBytes(limit) + " that this gateway accepts: shorten the query",
+	}
+}
+
+func isForm(h http.Header) bool {
+	if len(h["Content-Encoding"]) > 0 || len(h["Content-Type"]) != 1 {
+		return false
+	}
+	contentType := h["Content-Type"][0]
+	if contentType == "application/x-www-form-urlencoded" {
+		return true
+	}
+	media, _, err := mime.ParseMediaType(contentType)
+	return err == nil && media == "application/x-www-form-urlencoded"
+}
+
+func admitRemoteRead(w http.ResponseWriter, r *http.Request, req *Request, limits Limits) error {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "application/x-protobuf" || r.Header.Get("Content-Encoding") != "snappy" {
+		return &Error{
+			Status: http.StatusUnsupportedMediaType, Type: typeBadData,
+			Message: "the body must be application/x-protobuf, compressed by snappy, as Prometheus' remote read sends it",
+		}
+	}
+	if r.ContentLength > limits.MaxRemoteReadBody {
+		return tooLargeError("the body", limits.MaxRemoteReadBody)
+	}
+	req.header = http.Header{}
+	req.header["Content-Type"] = []string{"application/x-protobuf"}
+	req.header["Content-Encoding"] = []string{"snappy"}
+	if v := r.Header.Get("X-Prometheus-Remote-Read-Version"); v != "" && len(v) <= 16 && url.QueryEscape(v) == v {
+		req.header["X-Prometheus-Remote-Read-Version"] = []string{v}
+	}
+	req.body = &clientBody{Reader: http.MaxBytesReader(w, r.Body, limits.MaxRemoteReadBody), control: http.NewResponseController(w)}
+	_ = req.body.control.SetReadDeadline(time.Now().Add(limits.RequestBodyTimeout))
+	req.bodyLength = r.ContentLength
+	return nil
+}
+
+// acceptsGzip tells whether Accept-Encoding takes gzip, by name or by *, and
+// not with q=0.
+func acceptsGzip(values []string) bool {
+	star := false
+	for _, value := range values {
+		for item := range strings.SplitSeq(value, ",") {
+			coding, params, _ := strings.Cut(item, ";")
+			weight, weighted := strings.CutPrefix(strings.ToLower(strings.TrimSpace(params)), "q=")
+			refused := weighted && strings.Trim(weight, "0.") == ""
+			switch coding = strings.TrimSpace(coding); {
+			case strings.EqualFold(coding, "gzip"):
+				return !refused
+			case coding == "*":
+				star = !refused
+			}
+		}
+	}
+	return star
+}

@@ -1,0 +1,85 @@
+package file
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/promgate/promgate/routing"
+)
+
+// Builders make what the sections name. All are required.
+type Builders struct {
+	// AssignUIDs gives each name, "project" or "project/environment", its
+	// identity over time.
+	AssignUIDs func(names []string) (map[string]string, error)
+	// Service makes the target of an environment that has a Service.
+	Service func(*Environment) (*routing.Target, error)
+	// URL makes the target of an environment that has a URL.
+	URL func(*Environment) (*routing.Target, error)
+}
+
+// Build makes the routing table of sections that Validate found nothing wrong
+// with. The error joins what went wrong for each environment.
+func Build(s *Sections, b Builders) (*routing.Table, error) {
+	uids, err := b.AssignUIDs(s.names())
+	if err != nil {
+		return nil, fmt.Errorf("identities of projects and environments: %w", err)
+	}
+	var environments []*routing.Environment
+	var faults []error
+	for i := range s.Projects {
+		p := &s.Projects[i]
+		project := &routing.Project{Name: p.Name, UID: uids[p.Name]}
+		for j := range p.Environments {
+			e, err := p.Environments[j].build(project, uids, b)
+			if err != nil {
+				faults = append(faults, fmt.Errorf("project %s, environment %s: %w", p.Name, p.Environments[j].Name, err))
+				continue
+			}
+			environments = append(environments, e)
+		}
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	return routing.NewTable(environments), nil
+}
+
+func (s *Sections) names() []string {
+	var names []string
+	for _, p := range s.Projects {
+		names = append(names, p.Name)
+		for _, e := range p.Environments {
+			names = append(names, p.Name+"/"+e.Name)
+		}
+	}
+	return names
+}
+
+func (e *Environment) build(project *routing.Project, uids map[string]string, b Builders) (*routing.Environment, error) {
+	uid := uids[project.Name+"/"+e.Name]
+	if project.UID == "" || uid == "" {
+		// A grant that names an empty UID must never come to match anything.
+		return nil, errors.New("no identity was assigned")
+	}
+	build := b.URL
+	if e.Service != nil {
+		build = b.Service
+	}
+	target, err := build(e)
+	if err != nil {
+		return nil, err
+	}
+	return &routing.Environment{
+		Project: project,
+		Name:    e.Name,
+		UID:     uid,
+		Target:  target,
+		Allow: routing.Allow{
+			RemoteRead: slices.Contains(e.Allow, "remoteRead"),
+			Federate:   slices.Contains(e.Allow, "federate"),
+		},
+		AllowPost: e.AllowPost,
+	}, nil
+}

@@ -1,0 +1,115 @@
+// Package file holds the sections of the configuration file that say what can
+// be queried: clusters, and projects with their environments. It validates
+// them, makes a routing table of them, and notices when files change.
+//
+// The tags of the types are read by whoever decodes the file: yaml is the key,
+// default the value of an absent key, doc the text of the reference, type what
+// a plain Go type does not say, enum the accepted words, and required marks
+// what must be written.
+package file
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// Sections are the parts of the configuration file that make the routing
+// table.
+type Sections struct {
+	Clusters []Cluster `yaml:"clusters,omitempty" doc:"Kubernetes clusters whose Services are reached through the API server's service proxy."`
+	Projects []Project `yaml:"projects,omitempty" doc:"The tenants."`
+}
+
+// Cluster is a Kubernetes cluster and how its API server is reached.
+type Cluster struct {
+	Name       string `yaml:"name" required:"true" doc:"Name by which environments refer to the cluster: a DNS label."`
+	Kubeconfig string `yaml:"kubeconfig,omitempty" type:"path" doc:"Kubeconfig file. Without it the gateway uses the service account of the pod that it runs in."`
+	Context    string `yaml:"context,omitempty" doc:"Context of the kubeconfig. Without it the kubeconfig's current context is used."`
+}
+
+// Project is a tenant.
+type Project struct {
+	Name         string        `yaml:"name" required:"true" doc:"Name in URLs: a DNS label (lower-case letters, digits and hyphens, at most 63 characters)."`
+	Environments []Environment `yaml:"environments,omitempty" doc:"The project's Prometheus servers. Each has either service or url."`
+}
+
+// Environment is one Prometheus server of a project. It has either a Service
+// or a URL.
+type Environment struct {
+	Name            string            `yaml:"name" required:"true" doc:"Name in URLs: a DNS label."`
+	Service         *Service          `yaml:"service,omitempty" doc:"A Service, reached through a cluster's service proxy."`
+	URL             string            `yaml:"url,omitempty" type:"URL" doc:"Base URL of a server that is reached directly; it may carry a path, as /prometheus."`
+	TLS             *TLS              `yaml:"tls,omitempty" doc:"TLS towards an https url."`
+	BearerTokenFile string            `yaml:"bearerTokenFile,omitempty" type:"path" doc:"File with the bearer token for url. Not together with basicAuth."`
+	BasicAuth       *BasicAuth        `yaml:"basicAuth,omitempty" doc:"Basic authentication for url. Not together with bearerTokenFile."`
+	Headers         map[string]string `yaml:"headers,omitempty" type:"mapping of header names to values" doc:"Headers that are sent with every request, such as X-Scope-OrgID for Mimir. Not for credentials: the values stand readable in this file."`
+	Allow           []string          `yaml:"allow,omitempty" enum:"remoteRead,federate" doc:"Endpoints that are off unless named here. remoteRead is a POST: through a service proxy it needs the RBAC verb create."`
+	AllowPost       bool              `yaml:"allowPost,omitempty" default:"false" doc:"Send questions that are too long for a URL as POST instead of refusing them. Through a service proxy this needs the RBAC verb create."`
+}
+
+// Service names one port of a Kubernetes Service.
+type Service struct {
+	Cluster    string `yaml:"cluster" required:"true" doc:"Name of one of clusters."`
+	Namespace  string `yaml:"namespace" required:"true" doc:"Namespace of the Service."`
+	Name       string `yaml:"name" required:"true" doc:"Name of the Service."`
+	Port       string `yaml:"port" required:"true" type:"port name or number" doc:"Port of the Service, as the Service declares it."`
+	Scheme     string `yaml:"scheme" enum:"http,https" default:"http" doc:"What the pods speak. The API server does not verify the certificate of an https pod."`
+	PathPrefix string `yaml:"pathPrefix" default:"/" doc:"Path under which Prometheus serves, as its --web.route-prefix."`
+}
+
+// TLS is how a server that is reached by URL is verified, and the client
+// certificate that it is shown.
+type TLS struct {
+	CAFile     string `yaml:"caFile,omitempty" type:"path" doc:"PEM file of the certificate authorities to trust. Without it the system's are trusted."`
+	CertFile   string `yaml:"certFile,omitempty" type:"path" doc:"PEM file of the client certificate. Needs keyFile."`
+	KeyFile    string `yaml:"keyFile,omitempty" type:"path" doc:"PEM file of the client certificate's private key. Needs certFile."`
+	ServerName string `yaml:"serverName,omitempty" doc:"Name that the server's certificate must carry, where it is not the host of url."`
+	// DangerouslySkipVerify accepts every certificate.
+	DangerouslySkipVerify bool `yaml:"dangerouslySkipVerify,omitempty" default:"false" doc:"Accept every certificate: anybody on the way can then read and change answers and take the credentials."`
+}
+
+// BasicAuth is a user name and the file that holds the password.
+type BasicAuth struct {
+	Username     string `yaml:"username" required:"true" doc:"User name."`
+	PasswordFile string `yaml:"passwordFile" required:"true" type:"path" doc:"File with the password."`
+}
+
+// Header is what Headers says, in the form that requests carry.
+func (e *Environment) Header() http.Header {
+	h := make(http.Header, len(e.Headers))
+	for name, value := range e.Headers {
+		h.Set(name, value)
+	}
+	return h
+}
+
+// Path is a place in the configuration file: keys (string) and list positions
+// (int, from 0), from the top.
+type Path []any
+
+// With is the path with further steps.
+func (p Path) With(steps ...any) Path {
+	return append(p[:len(p):len(p)], steps...)
+}
+
+// String writes the path as people do: projects[0].environments[1].url.
+func (p Path) String() string {
+	var b strings.Builder
+	for _, step := range p {
+		switch s := step.(type) {
+		case string:
+			if b.Len() > 0 {
+				b.WriteByte('.')
+			}
+			b.WriteString(s)
+		case int:
+			b.WriteString("[" + strconv.Itoa(s) + "]")
+		}
+	}
+	return b.String()
+}
+
+// Report takes one fault at a place in the file. An argument that is itself a
+// Path stands for the line of that place.
+type Report func(at Path, format string, args ...any)
