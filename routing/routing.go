@@ -1,15 +1,12 @@
 // Package routing holds the words for what can be queried: projects, their
 // environments and where each one's Prometheus is. A Table is an immutable
-// snapshot of all of them.
+// snapshot of all of them, and a Merger makes it of what several sources find.
 package routing
 
 import (
-	"cmp"
-	"iter"
-	"maps"
+	"context"
 	"net/http"
 	"net/url"
-	"slices"
 	"sync/atomic"
 )
 
@@ -29,6 +26,9 @@ type Environment struct {
 	// UID is the environment's identity over time, as the project's is.
 	UID    string
 	Target *Target
+	// Source says for people where the environment was found: "configuration
+	// file" or an object such as "Service shop/prometheus on cluster local".
+	Source string
 	// Allow holds what is off unless somebody switched it on. Zero: nothing.
 	Allow Allow
 	// AllowPost lets questions that are too long for a URL go upstream as
@@ -61,6 +61,9 @@ type Target struct {
 	// ServiceProxy is set where the target is reached through the Kubernetes
 	// API server, and nil where it is a URL.
 	ServiceProxy *ServiceProxy
+	// Examine walks the way to the target up to the connection itself, and
+	// stops at the first hop that fails. Nil: there is nothing to tell.
+	Examine func(context.Context) []Hop
 }
 
 // ServiceProxy is a Service behind a Kubernetes API server's service proxy.
@@ -72,44 +75,10 @@ type ServiceProxy struct {
 	// Role renders the Role and RoleBinding that grant the verb (get or
 	// create) on this target to the gateway, ready to apply.
 	Role func(verb string) string
+	// Pinned tells that questions go to one ready pod of the Service for as
+	// long as it answers, instead of to any.
+	Pinned bool
 }
-
-// Table is an immutable snapshot of projects and environments. The zero value
-// is empty.
-type Table struct {
-	environments map[key]*Environment
-	sorted       []*Environment
-}
-
-type key struct{ project, environment string }
-
-// NewTable makes a table of the environments. Of two with the same project
-// and environment name the first stays; callers report duplicates before.
-func NewTable(environments []*Environment) *Table {
-	t := &Table{environments: make(map[key]*Environment, len(environments))}
-	for _, e := range environments {
-		k := key{e.Project.Name, e.Name}
-		if _, taken := t.environments[k]; !taken {
-			t.environments[k] = e
-		}
-	}
-	t.sorted = slices.SortedFunc(maps.Values(t.environments), func(a, b *Environment) int {
-		return cmp.Or(cmp.Compare(a.Project.Name, b.Project.Name), cmp.Compare(a.Name, b.Name))
-	})
-	return t
-}
-
-// Lookup finds an environment by the names in its URL.
-func (t *Table) Lookup(project, environment string) (*Environment, bool) {
-	e, ok := t.environments[key{project, environment}]
-	return e, ok
-}
-
-// Len is the number of environments.
-func (t *Table) Len() int { return len(t.sorted) }
-
-// All yields the environments by project name, then by their own.
-func (t *Table) All() iter.Seq[*Environment] { return slices.Values(t.sorted) }
 
 // Current holds the table that requests see. The zero value holds an empty one.
 type Current struct{ table atomic.Pointer[Table] }

@@ -19,14 +19,17 @@ type Builders struct {
 	URL func(*Environment) (*routing.Target, error)
 }
 
-// Build makes the routing table of sections that Validate found nothing wrong
-// with. The error joins what went wrong for each environment.
-func Build(s *Sections, b Builders) (*routing.Table, error) {
+// Source is the name of the file as a source of environments.
+const Source = "configuration file"
+
+// Build makes the candidates, by project, of sections that Validate found
+// nothing wrong with. The error joins what went wrong for each environment.
+func Build(s *Sections, b Builders) (map[string][]routing.Candidate, error) {
 	uids, err := b.AssignUIDs(s.names())
 	if err != nil {
 		return nil, fmt.Errorf("identities of projects and environments: %w", err)
 	}
-	var environments []*routing.Environment
+	all := map[string][]routing.Candidate{}
 	var faults []error
 	for i := range s.Projects {
 		p := &s.Projects[i]
@@ -37,13 +40,13 @@ func Build(s *Sections, b Builders) (*routing.Table, error) {
 				faults = append(faults, fmt.Errorf("project %s, environment %s: %w", p.Name, p.Environments[j].Name, err))
 				continue
 			}
-			environments = append(environments, e)
+			all[p.Name] = append(all[p.Name], routing.Candidate{Project: p.Name, Name: e.Name, Source: Source, Environment: e})
 		}
 	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
-	return routing.NewTable(environments), nil
+	return all, nil
 }
 
 func (s *Sections) names() []string {
@@ -76,6 +79,7 @@ func (e *Environment) build(project *routing.Project, uids map[string]string, b 
 		Name:    e.Name,
 		UID:     uid,
 		Target:  target,
+		Source:  Source,
 		Allow: routing.Allow{
 			RemoteRead: slices.Contains(e.Allow, "remoteRead"),
 			Federate:   slices.Contains(e.Allow, "federate"),

@@ -37,16 +37,17 @@ func TestBuild(t *testing.T) {
 		{Name: "shop", Environments: []Environment{withService, {Name: "test", URL: "http://a", Allow: []string{"remoteRead"}}}},
 		{Name: "empty"},
 	}}
-	table, err := Build(s, builders())
+	candidates, err := Build(s, builders())
 	if err != nil {
 		t.Fatal(err)
 	}
+	table := new(routing.Merger).Replace("file", candidates)
 	prod, _ := table.Lookup("shop", "prod")
 	test, _ := table.Lookup("shop", "test")
 	if table.Len() != 2 || prod == nil || test == nil {
 		t.Fatalf("got %v", slices.Collect(table.All()))
 	}
-	if prod.Project.UID != "uid of shop" || prod.UID != "uid of shop/prod" || prod.Target.Description != "service prometheus" ||
+	if prod.Project.UID != "uid of shop" || prod.UID != "uid of shop/prod" || prod.Target.Description != "service prometheus" || prod.Source != Source ||
 		prod.Allow != (routing.Allow{Federate: true}) || !prod.AllowPost {
 		t.Errorf("got %+v", prod)
 	}

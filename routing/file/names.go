@@ -7,54 +7,9 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/promgate/promgate/routing"
 )
-
-// isLabel tells whether s is a DNS label as RFC 1123 and Kubernetes have it.
-func isLabel(s string) bool {
-	if s == "" || len(s) > 63 {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		switch {
-		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
-		case c == '-' && i > 0 && i < len(s)-1:
-		default:
-			return false
-		}
-	}
-	return true
-}
-
-// pathProblem says what is wrong with a path that upstream URLs will start
-// with, or nothing. Only paths that every server on the way reads alike pass.
-func pathProblem(p string) string {
-	if !strings.HasPrefix(p, "/") {
-		return fmt.Sprintf("the path %q does not start with a slash", clip(p))
-	}
-	if p == "/" {
-		return ""
-	}
-	for segment := range strings.SplitSeq(strings.TrimSuffix(p[1:], "/"), "/") {
-		switch {
-		case segment == "":
-			return "the path has an empty segment (//)"
-		case segment == "." || segment == "..":
-			return "the path has a segment . or .."
-		case strings.ContainsFunc(segment, reserved):
-			return "the path has characters other than letters, digits and - . _ ~"
-		}
-	}
-	return ""
-}
-
-func reserved(r rune) bool {
-	switch {
-	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
-		return false
-	}
-	return !strings.ContainsRune("-._~", r)
-}
 
 // CheckURL checks the base URL of a server and returns it without a trailing
 // slash: http or https, a host, perhaps a port and a plain path, and nothing
@@ -82,7 +37,7 @@ func CheckURL(raw string) (string, error) {
 	if path == "" {
 		path = "/"
 	}
-	if problem := pathProblem(path); problem != "" {
+	if problem := routing.PathProblem(path); problem != "" {
 		return "", fmt.Errorf("%s; write a plain one such as https://prometheus.example/prometheus", problem)
 	}
 	return u.Scheme + "://" + u.Host + strings.TrimSuffix(path, "/"), nil
@@ -98,18 +53,9 @@ func isHost(s string) bool {
 	}
 	for label := range strings.SplitSeq(strings.TrimSuffix(s, "."), ".") {
 		// Underscores are not in the standard, but in use.
-		if !isLabel(strings.ReplaceAll(strings.ToLower(label), "_", "x")) {
+		if !routing.IsLabel(strings.ReplaceAll(strings.ToLower(label), "_", "x")) {
 			return false
 		}
 	}
 	return true
-}
-
-// clip bounds what an error repeats of the file.
-func clip(s string) string {
-	const most = 80
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
 }

@@ -23,9 +23,22 @@ type Sections struct {
 
 // Cluster is a Kubernetes cluster and how its API server is reached.
 type Cluster struct {
-	Name       string `yaml:"name" required:"true" doc:"Name by which environments refer to the cluster: a DNS label."`
-	Kubeconfig string `yaml:"kubeconfig,omitempty" type:"path" doc:"Kubeconfig file. Without it the gateway uses the service account of the pod that it runs in."`
-	Context    string `yaml:"context,omitempty" doc:"Context of the kubeconfig. Without it the kubeconfig's current context is used."`
+	Name       string     `yaml:"name" required:"true" doc:"Name by which environments refer to the cluster: a DNS label."`
+	Kubeconfig string     `yaml:"kubeconfig,omitempty" type:"path" doc:"Kubeconfig file. Without it the gateway uses the service account of the pod that it runs in."`
+	Context    string     `yaml:"context,omitempty" doc:"Context of the kubeconfig. Without it the kubeconfig's current context is used."`
+	Discovery  *Discovery `yaml:"discovery,omitempty" doc:"Find projects and environments in the cluster. What the file names under projects comes before what is found."`
+}
+
+// Discovery says where a cluster is searched for environments.
+type Discovery struct {
+	Namespaces Namespaces `yaml:"namespaces" required:"true" doc:"The namespaces that are projects. Write either names or selector."`
+	Sources    []string   `yaml:"sources,omitempty" enum:"services,prometheuses,persesDatasources" doc:"Kinds of objects that make environments: Services with the label promgate.io/environment, Prometheus objects of prometheus-operator, PersesDatasource objects of perses-operator. Without it all three."`
+}
+
+// Namespaces are named, or selected by their labels.
+type Namespaces struct {
+	Names    []string `yaml:"names,omitempty" doc:"Names of namespaces. A Role in each of them is all that the gateway needs."`
+	Selector string   `yaml:"selector,omitempty" type:"label selector" doc:"Label selector, such as promgate.io/project=true. The gateway must be allowed to list namespaces."`
 }
 
 // Project is a tenant.
@@ -44,6 +57,7 @@ type Environment struct {
 	BearerTokenFile string            `yaml:"bearerTokenFile,omitempty" type:"path" doc:"File with the bearer token for url. Not together with basicAuth."`
 	BasicAuth       *BasicAuth        `yaml:"basicAuth,omitempty" doc:"Basic authentication for url. Not together with bearerTokenFile."`
 	Headers         map[string]string `yaml:"headers,omitempty" type:"mapping of header names to values" doc:"Headers that are sent with every request, such as X-Scope-OrgID for Mimir. Not for credentials: the values stand readable in this file."`
+	Replicas        string            `yaml:"replicas,omitempty" enum:"any,pin" default:"any" doc:"any: the API server picks a pod of the Service for each request. pin: questions go to one ready pod while it answers, so that replicas with different data make no flapping graphs; needs get on pods/proxy and list and watch on endpointslices."`
 	Allow           []string          `yaml:"allow,omitempty" enum:"remoteRead,federate" doc:"Endpoints that are off unless named here. remoteRead is a POST: through a service proxy it needs the RBAC verb create."`
 	AllowPost       bool              `yaml:"allowPost,omitempty" default:"false" doc:"Send questions that are too long for a URL as POST instead of refusing them. Through a service proxy this needs the RBAC verb create."`
 }

@@ -2,8 +2,9 @@ package file
 
 import (
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/promgate/promgate/routing"
 )
 
 const labelRule = "write a DNS label: 1 to 63 lower-case letters, digits and hyphens, starting and ending with a letter or digit"
@@ -34,9 +35,35 @@ func (s *Sections) validateClusters(report Report) (names []string) {
 		if c.Context != "" && c.Kubeconfig == "" {
 			report(at.With("context"), "a context means nothing without a kubeconfig; add kubeconfig or remove context")
 		}
+		if c.Discovery != nil {
+			c.Discovery.validate(at.With("discovery"), report)
+		}
 		names = append(names, c.Name)
 	}
 	return names
+}
+
+// validate leaves the syntax of the selector to who knows Kubernetes.
+func (d *Discovery) validate(at Path, report Report) {
+	n, at, sources := &d.Namespaces, at.With("namespaces"), at.With("sources")
+	switch {
+	case len(n.Names) == 0 && n.Selector == "":
+		report(at, "discovery searches no namespace; write names: [shop, billing], or selector: promgate.io/project=true")
+	case len(n.Names) > 0 && n.Selector != "":
+		report(at.With("selector"), "discovery has both names and selector; keep the one that is meant")
+	}
+	for i, name := range n.Names {
+		if !routing.IsLabel(name) {
+			report(at.With("names", i), "%q is not a name that a namespace can have; %s", routing.Clip(name), labelRule)
+		} else if slices.Index(n.Names, name) < i {
+			report(at.With("names", i), "%q is written twice; remove one", name)
+		}
+	}
+	for i, source := range d.Sources {
+		if slices.Index(d.Sources, source) < i {
+			report(sources.With(i), "%q is written twice; remove one", source)
+		}
+	}
 }
 
 func checkName(name, what string, at Path, seen map[string]Path, report Report) {
@@ -44,8 +71,8 @@ func checkName(name, what string, at Path, seen map[string]Path, report Report) 
 		report(at, "the %s has no name; %s", what, labelRule)
 		return
 	}
-	if !isLabel(name) {
-		report(at, "%q is not a name for a %s; %s", clip(name), what, labelRule)
+	if !routing.IsLabel(name) {
+		report(at, "%q is not a name for a %s; %s", routing.Clip(name), what, labelRule)
 		return
 	}
 	if first, taken := seen[name]; taken {
@@ -66,6 +93,9 @@ func (e *Environment) validate(at Path, clusters []string, report Report) {
 		e.refuseWithService(at, report)
 	default:
 		e.validateURL(at, report)
+	}
+	if e.Replicas == "pin" && e.Service == nil {
+		report(at.With("replicas"), "replicas of a URL cannot be told apart; remove replicas, or reach the server by service")
 	}
 	e.validateHeaders(at.With("headers"), report)
 	for i, endpoint := range e.Allow {
@@ -97,20 +127,20 @@ func (s *Service) validate(at Path, clusters []string, report Report) {
 	case s.Cluster == "":
 		report(at.With("cluster"), "the service names no cluster; write the name of one of clusters")
 	case !slices.Contains(clusters, s.Cluster):
-		report(at.With("cluster"), "no cluster is named %q; %s", clip(s.Cluster), clusterHint(clusters))
+		report(at.With("cluster"), "no cluster is named %q; %s", routing.Clip(s.Cluster), clusterHint(clusters))
 	}
 	for _, f := range []struct{ key, value string }{{"namespace", s.Namespace}, {"name", s.Name}} {
 		switch {
 		case f.value == "":
 			report(at.With(f.key), "the service has no %s; write the one that the Service has in Kubernetes", f.key)
-		case !isLabel(f.value):
-			report(at.With(f.key), "%q is not a %s that a Service can have; %s", clip(f.value), f.key, labelRule)
+		case !routing.IsLabel(f.value):
+			report(at.With(f.key), "%q is not a %s that a Service can have; %s", routing.Clip(f.value), f.key, labelRule)
 		}
 	}
-	if problem := portProblem(s.Port); problem != "" {
+	if problem := routing.PortProblem(s.Port); problem != "" {
 		report(at.With("port"), "%s; write the name or the number of a port that the Service declares, such as web or 9090", problem)
 	}
-	if problem := pathProblem(s.PathPrefix); problem != "" {
+	if problem := routing.PathProblem(s.PathPrefix); problem != "" {
 		report(at.With("pathPrefix"), "%s; write a path such as / or /prometheus", problem)
 	} else if s.PathPrefix != "/" {
 		s.PathPrefix = strings.TrimSuffix(s.PathPrefix, "/")
@@ -122,22 +152,6 @@ func clusterHint(clusters []string) string {
 		return "add it under clusters, which is empty"
 	}
 	return "write one of " + strings.Join(clusters, ", ") + ", or add it under clusters"
-}
-
-func portProblem(port string) string {
-	if port == "" {
-		return "the service has no port"
-	}
-	if strings.Trim(port, "0123456789") == "" {
-		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || port[0] == '0' {
-			return strconv.Quote(clip(port)) + " is not a port number"
-		}
-		return ""
-	}
-	if !isLabel(port) {
-		return strconv.Quote(clip(port)) + " is not a port name"
-	}
-	return ""
 }
 
 func (e *Environment) validateURL(at Path, report Report) {
@@ -180,6 +194,6 @@ func (t *TLS) validate(at Path, report Report) {
 		report(at.With("dangerouslySkipVerify"), "caFile has no effect while dangerouslySkipVerify is true; remove dangerouslySkipVerify")
 	}
 	if t.ServerName != "" && !isHost(t.ServerName) {
-		report(at.With("serverName"), "%q is not a host name; write the name that the server's certificate carries", clip(t.ServerName))
+		report(at.With("serverName"), "%q is not a host name; write the name that the server's certificate carries", routing.Clip(t.ServerName))
 	}
 }

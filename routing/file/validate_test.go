@@ -71,6 +71,7 @@ func TestEnvironmentFaults(t *testing.T) {
 		{"other half", Environment{URL: "https://a", TLS: &TLS{KeyFile: "k"}}, []string{".tls.certFile: keyFile stands without certFile"}},
 		{"skip and CA", Environment{URL: "https://a", TLS: &TLS{CAFile: "c", DangerouslySkipVerify: true, ServerName: "a b"}},
 			[]string{".tls.dangerouslySkipVerify: caFile has no effect", `.tls.serverName: "a b" is not a host name`}},
+		{"pinned URL", Environment{URL: "https://a", Replicas: "pin"}, []string{".replicas: replicas of a URL cannot be told apart"}},
 		{"allowed twice", Environment{URL: "https://a", Allow: []string{"federate", "federate"}}, []string{`.allow[1]: "federate" is written twice`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -88,6 +89,36 @@ func TestEnvironmentFaults(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestDiscoveryFaults(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		d    Discovery
+		want []string
+	}{
+		{"names", Discovery{Namespaces: Namespaces{Names: []string{"a", "b"}}, Sources: []string{"services"}}, nil},
+		{"selector", Discovery{Namespaces: Namespaces{Selector: "a=b"}}, nil},
+		{"nowhere", Discovery{}, []string{".namespaces: discovery searches no namespace"}},
+		{"both", Discovery{Namespaces: Namespaces{Names: []string{"a"}, Selector: "a"}}, []string{".namespaces.selector: discovery has both"}},
+		{"bad name", Discovery{Namespaces: Namespaces{Names: []string{"A", "a", "a"}}},
+			[]string{`.namespaces.names[0]: "A" is not a name`, `.namespaces.names[2]: "a" is written twice`}},
+		{"twice", Discovery{Namespaces: Namespaces{Names: []string{"a"}}, Sources: []string{"services", "services"}}, []string{`.sources[1]: "services" is written twice`}},
+	} {
+		got := strings.Split(faults(&Sections{Clusters: []Cluster{{Name: "local", Discovery: &c.d}}}), "\n")
+		if got[0] == "" {
+			got = nil
+		}
+		if len(got) != len(c.want) {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+			continue
+		}
+		for i, want := range c.want {
+			if !strings.HasPrefix(got[i], "clusters[0].discovery"+want) || !strings.Contains(got[i], "; ") {
+				t.Errorf("%s: got %q, want %q and what to do", c.name, got[i], want)
+			}
+		}
 	}
 }
 
@@ -148,19 +179,6 @@ func TestHeaderFaults(t *testing.T) {
 	}
 	if got := good.Header(); got.Get("X-Scope-Orgid") != "a|b" || got["X-Tenant"][0] != "ü" {
 		t.Errorf("got %v", got)
-	}
-}
-
-func TestLabels(t *testing.T) {
-	for _, s := range []string{"a", "0", "a-b", strings.Repeat("a", 63)} {
-		if !isLabel(s) {
-			t.Errorf("%q is a label", s)
-		}
-	}
-	for _, s := range []string{"", "-a", "a-", "A", "a.b", "a_b", "ä", "a/b", strings.Repeat("a", 64)} {
-		if isLabel(s) {
-			t.Errorf("%q is no label", s)
-		}
 	}
 }
 

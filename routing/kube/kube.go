@@ -14,6 +14,7 @@ import (
 	"time"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 )
@@ -48,6 +49,8 @@ type Options struct {
 	// ResponseHeaderTimeout bounds the time from the request to the answer's
 	// header. Zero: 2 minutes.
 	ResponseHeaderTimeout time.Duration
+	// Logger receives what concerns no single request; nil: nobody.
+	Logger *slog.Logger `json:"-"`
 }
 
 // Cluster is a Kubernetes cluster. All targets on it share one transport.
@@ -55,7 +58,10 @@ type Cluster struct {
 	name      string
 	base      *url.URL
 	transport http.RoundTripper
-	subject   subject
+	// client makes the cluster's own requests, over the same connections.
+	client  dynamic.Interface
+	subject subject
+	logger  *slog.Logger
 }
 
 // NewCluster reads the cluster's credentials. It connects to nothing: exec
@@ -89,7 +95,15 @@ func newCluster(o Options, dial func(ctx context.Context, network, address strin
 	if err := tune(transport, o); err != nil {
 		return nil, fmt.Errorf("cluster %s: %w", o.Name, err)
 	}
-	return &Cluster{name: o.Name, base: base, transport: transport, subject: identify(config)}, nil
+	config.QPS = -1 // the gateway asks for little, and never waits for itself
+	client, err := dynamic.NewForConfigAndClient(config, &http.Client{Transport: transport})
+	if err != nil {
+		return nil, fmt.Errorf("cluster %s: %w", o.Name, err)
+	}
+	return &Cluster{
+		name: o.Name, base: base, transport: transport, client: client, subject: identify(config),
+		logger: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
+	}, nil
 }
 
 // tune sets what client-go offers no option for, on the transport at the

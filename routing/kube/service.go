@@ -1,13 +1,16 @@
 package kube
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/promgate/promgate/routing"
@@ -25,6 +28,8 @@ type ServiceRef struct {
 	PathPrefix string
 	// Headers are sent with every request.
 	Headers http.Header
+	// Pin sends questions to one ready pod of the Service, instead of to any.
+	Pin bool
 }
 
 // Service makes the target of a Service on the cluster. Its URL always has the
@@ -36,11 +41,15 @@ func (c *Cluster) Service(ref ServiceRef) (*routing.Target, error) {
 	literal := ref.Scheme + ":" + ref.Name + ":" + ref.Port
 	prefix := strings.TrimSuffix(ref.PathPrefix, "/")
 	namespace := ref.Namespace
+	transport := c.transport
+	if ref.Pin {
+		transport = c.pin(ref)
+	}
 	return &routing.Target{
 		UID:       c.uid(ref, literal, prefix),
 		Base:      join(c.base, "/api/v1/namespaces/"+namespace+"/services/"+literal+"/proxy"+prefix),
 		Header:    ref.Headers.Clone(),
-		Transport: c.transport,
+		Transport: transport,
 		Description: fmt.Sprintf("service %s/%s:%s on cluster %s",
 			namespace, ref.Name, ref.Port, c.name),
 		ServiceProxy: &routing.ServiceProxy{
@@ -48,7 +57,9 @@ func (c *Cluster) Service(ref ServiceRef) (*routing.Target, error) {
 			Namespace: namespace,
 			Name:      literal,
 			Role:      func(verb string) string { return role(namespace, literal, verb, c.subject) },
+			Pinned:    ref.Pin,
 		},
+		Examine: func(ctx context.Context) []routing.Hop { return c.examine(ctx, ref) },
 	}, nil
 }
 
@@ -56,47 +67,31 @@ func (c *Cluster) Service(ref ServiceRef) (*routing.Target, error) {
 // reference comes from.
 func (ref ServiceRef) check() error {
 	for _, f := range []struct{ what, value string }{
-		{"namespace", ref.Namespace}, {"name", ref.Name}, {"port", ref.Port},
+		{"namespace", ref.Namespace}, {"name", ref.Name},
 	} {
-		if !isLabel(f.value) {
-			return fmt.Errorf("the Service's %s %q is not a DNS label", f.what, f.value)
+		if !routing.IsLabel(f.value) {
+			return fmt.Errorf("the Service's %s %q is not a DNS label", f.what, routing.Clip(f.value))
 		}
+	}
+	if problem := routing.PortProblem(ref.Port); problem != "" {
+		return errors.New(problem)
 	}
 	if ref.Scheme != "http" && ref.Scheme != "https" {
-		return fmt.Errorf("the Service's scheme %q is neither http nor https", ref.Scheme)
+		return fmt.Errorf("the Service's scheme %q is neither http nor https", routing.Clip(ref.Scheme))
 	}
-	if ref.PathPrefix == "" || ref.PathPrefix == "/" {
+	if ref.PathPrefix == "" {
 		return nil
 	}
-	if !strings.HasPrefix(ref.PathPrefix, "/") {
-		return fmt.Errorf("the path prefix %q does not start with a slash", ref.PathPrefix)
-	}
-	for segment := range strings.SplitSeq(strings.TrimSuffix(ref.PathPrefix[1:], "/"), "/") {
-		if segment == "" || segment == "." || segment == ".." || strings.ContainsFunc(segment, reserved) {
-			return fmt.Errorf("the path prefix %q is not a plain path", ref.PathPrefix)
-		}
+	if problem := routing.PathProblem(ref.PathPrefix); problem != "" {
+		return errors.New(problem)
 	}
 	return nil
-}
-
-func isLabel(s string) bool {
-	if s == "" || len(s) > 63 || s[0] == '-' || s[len(s)-1] == '-' {
-		return false
-	}
-	return !strings.ContainsFunc(s, func(r rune) bool {
-		return r != '-' && (r < 'a' || r > 'z') && (r < '0' || r > '9')
-	})
-}
-
-func reserved(r rune) bool {
-	lower := r | 0x20
-	return (lower < 'a' || lower > 'z') && (r < '0' || r > '9') && !strings.ContainsRune("-._~", r)
 }
 
 // uid tells upstreams apart. The cluster's name belongs to it, since another
 // name may mean other credentials on the same API server.
 func (c *Cluster) uid(ref ServiceRef, literal, prefix string) string {
-	fields := []string{"service", c.name, c.base.String(), ref.Namespace, literal, prefix}
+	fields := []string{"service", c.name, c.base.String(), ref.Namespace, literal, prefix, strconv.FormatBool(ref.Pin)}
 	for _, name := range slices.Sorted(maps.Keys(ref.Headers)) {
 		fields = append(fields, name)
 		fields = append(fields, ref.Headers[name]...)

@@ -42,6 +42,7 @@ dataDir: /var/lib/promgate
 log: {format: text, level: debug}
 clusters:
   - name: local
+    discovery: {namespaces: {selector: "promgate.io/project=true"}, sources: [services, prometheuses]}
   - {name: west, kubeconfig: west.yaml, context: w}
 projects:
   - name: shop
@@ -51,6 +52,7 @@ projects:
         headers: {x-scope-orgid: shop}
         allow: [federate, remoteRead]
         allowPost: true
+        replicas: pin
       - name: staging
         url: https://prometheus.example:9090/a/b/
         tls: {caFile: ca.pem, certFile: c.pem, keyFile: k.pem, serverName: other.example}
@@ -70,21 +72,24 @@ func TestWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := file.Sections{
-		Clusters: []file.Cluster{{Name: "local"}, {Name: "west", Kubeconfig: "/etc/promgate/west.yaml", Context: "w"}},
+		Clusters: []file.Cluster{
+			{Name: "local", Discovery: &file.Discovery{Namespaces: file.Namespaces{Selector: "promgate.io/project=true"}, Sources: []string{"services", "prometheuses"}}},
+			{Name: "west", Kubeconfig: "/etc/promgate/west.yaml", Context: "w"},
+		},
 		Projects: []file.Project{{Name: "shop", Environments: []file.Environment{
 			{
 				Name: "production",
 				Service: &file.Service{Cluster: "local", Namespace: "shop", Name: "prometheus", Port: "9090",
 					Scheme: "https", PathPrefix: "/prom"},
-				Headers: map[string]string{"x-scope-orgid": "shop"}, Allow: []string{"federate", "remoteRead"}, AllowPost: true,
+				Headers: map[string]string{"x-scope-orgid": "shop"}, Allow: []string{"federate", "remoteRead"}, AllowPost: true, Replicas: "pin",
 			},
 			{
 				Name: "staging", URL: "https://prometheus.example:9090/a/b",
 				TLS: &file.TLS{CAFile: "/etc/promgate/ca.pem", CertFile: "/etc/promgate/c.pem",
 					KeyFile: "/etc/promgate/k.pem", ServerName: "other.example"},
-				BearerTokenFile: "/etc/token",
+				BearerTokenFile: "/etc/token", Replicas: "any",
 			},
-			{Name: "testing", URL: "http://[::1]:9090", BasicAuth: &file.BasicAuth{Username: "me", PasswordFile: "/etc/promgate/password"}},
+			{Name: "testing", URL: "http://[::1]:9090", BasicAuth: &file.BasicAuth{Username: "me", PasswordFile: "/etc/promgate/password"}, Replicas: "any"},
 		}}},
 	}
 	if !reflect.DeepEqual(c.Sections, want) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/promgate/promgate/routing/file"
+	"github.com/promgate/promgate/routing/kube"
 )
 
 // validate reports everything that is wrong with the values, and brings URLs
@@ -37,6 +38,14 @@ func (c *Config) validate(report file.Report) {
 		}
 	}
 	c.Sections.Validate(report)
+	for i, cluster := range c.Clusters {
+		if cluster.Discovery == nil {
+			continue
+		}
+		if err := kube.CheckSelector(cluster.Discovery.Namespaces.Selector); err != nil {
+			report(file.Path{"clusters", i, "discovery", "namespaces", "selector"}, "%v", err)
+		}
+	}
 	c.Limits.validate(report)
 	c.Shutdown.validate(report)
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/promgate/promgate/cmd/promgate/config"
+	"github.com/promgate/promgate/routing"
+	"github.com/promgate/promgate/routing/file"
 )
 
 // watchInterval is how often files are looked at for changes.
@@ -63,7 +65,7 @@ func (s *Server) apply(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	var served []string
-	next, table, err := s.upstreams.build(cfg, func(names []string) (map[string]string, error) {
+	next, candidates, err := s.upstreams.build(cfg, func(names []string) (map[string]string, error) {
 		served = names
 		return s.store.AssignUIDs(ctx, names, false)
 	})
@@ -76,6 +78,7 @@ func (s *Server) apply(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	before := s.routes.Load()
+	table := routing.NewMerger(file.Source).Replace(file.Source, candidates)
 	s.routes.Store(table)
 	s.gateway.SetLimits(Limits(cfg))
 	s.gateway.SetTrustedProxies(cfg.TrustedProxies)

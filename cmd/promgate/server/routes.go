@@ -29,8 +29,11 @@ func Routes(cfg *config.Config) (*routing.Table, error) {
 		}
 		return uids, nil
 	}
-	_, table, err := new(upstreams).build(cfg, names)
-	return table, err
+	_, candidates, err := new(upstreams).build(cfg, names)
+	if err != nil {
+		return nil, err
+	}
+	return routing.NewMerger(file.Source).Replace(file.Source, candidates), nil
 }
 
 // Limits are the gateway's budgets as configured.
@@ -59,8 +62,9 @@ type upstreams struct {
 	direct   map[fingerprint]*routing.Target
 }
 
-// build makes the table of a configuration and the upstreams that it uses.
-func (u *upstreams) build(cfg *config.Config, assign func([]string) (map[string]string, error)) (*upstreams, *routing.Table, error) {
+// build makes the environments of a configuration, by project, and the
+// upstreams that they use.
+func (u *upstreams) build(cfg *config.Config, assign func([]string) (map[string]string, error)) (*upstreams, map[string][]routing.Candidate, error) {
 	next := &upstreams{clusters: map[fingerprint]*kube.Cluster{}, direct: map[fingerprint]*routing.Target{}}
 	byName := make(map[string]*kube.Cluster, len(cfg.Clusters))
 	var faults []error
@@ -75,18 +79,18 @@ func (u *upstreams) build(cfg *config.Config, assign func([]string) (map[string]
 	if err := errors.Join(faults...); err != nil {
 		return nil, nil, err
 	}
-	table, err := file.Build(&cfg.Sections, file.Builders{
+	candidates, err := file.Build(&cfg.Sections, file.Builders{
 		AssignUIDs: assign,
 		Service: func(e *file.Environment) (*routing.Target, error) {
 			s := e.Service
 			return byName[s.Cluster].Service(kube.ServiceRef{
 				Namespace: s.Namespace, Name: s.Name, Port: s.Port, Scheme: s.Scheme, PathPrefix: s.PathPrefix,
-				Headers: e.Header(),
+				Headers: e.Header(), Pin: e.Replicas == "pin",
 			})
 		},
 		URL: func(e *file.Environment) (*routing.Target, error) { return next.url(u, cfg, e) },
 	})
-	return next, table, err
+	return next, candidates, err
 }
 
 func (u *upstreams) cluster(before *upstreams, cfg *config.Config, c *file.Cluster) (*kube.Cluster, error) {
