@@ -106,17 +106,6 @@ func (m *Merger) Table() *Table {
 	return m.table
 }
 
-// Sources are the sources that claim anything.
-func (m *Merger) Sources() []string {
-	var names []string
-	for _, name := range slices.Sorted(maps.Keys(m.sources)) {
-		if len(m.sources[name]) > 0 {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
 type ranked struct {
 	Candidate
 	rank int

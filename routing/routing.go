@@ -62,8 +62,9 @@ type Target struct {
 	// API server, and nil where it is a URL.
 	ServiceProxy *ServiceProxy
 	// Examine walks the way to the target up to the connection itself, and
-	// stops at the first hop that fails. Nil: there is nothing to tell.
-	Examine func(context.Context) []Hop
+	// stops at the first hop that fails. post has it see to what a POST needs
+	// as well. Nil: there is nothing to tell.
+	Examine func(ctx context.Context, post bool) []Hop
 }
 
 // ServiceProxy is a Service behind a Kubernetes API server's service proxy.

@@ -107,3 +107,11 @@ func (t *Table) Unserved() iter.Seq[Candidate] {
 		}
 	}
 }
+
+// UnservedIn are the candidates of one project that are not served.
+func (t *Table) UnservedIn(project string) []Candidate {
+	if p := t.projects[project]; p != nil {
+		return p.unserved
+	}
+	return nil
+}

@@ -1,13 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -35,7 +36,11 @@ Exit status 1 when anything is wrong.`,
 	path := configFlag(c)
 	connect := c.Flags().Bool("connect", false, "ask each environment's Prometheus who it is")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		cfg, table, err := loadRoutes(c, *path)
+		cfg, err := load(c, *path)
+		if err != nil {
+			return err
+		}
+		table, err := server.Routes(cfg)
 		if err != nil {
 			return err
 		}
@@ -44,20 +49,39 @@ Exit status 1 when anything is wrong.`,
 		if !*connect {
 			return nil
 		}
+		if table, err = search(c, cfg); err != nil {
+			return err
+		}
 		return probeAll(c.Context(), out, cfg, table)
 	}
 	return c
 }
 
-// loadRoutes reads the configuration for a command, and the table that serve
-// makes of it.
+// loadRoutes reads the configuration for a command, and makes the table that
+// serve would make of it, with what is found in clusters.
 func loadRoutes(c *cobra.Command, path string) (*config.Config, *routing.Table, error) {
 	cfg, err := load(c, path)
 	if err != nil {
 		return nil, nil, err
 	}
-	table, err := server.Routes(cfg)
+	table, err := search(c, cfg)
 	return cfg, table, err
+}
+
+// search makes the table of a configuration and of the clusters that it has
+// searched, and warns of what could not be seen there.
+func search(c *cobra.Command, cfg *config.Config) (*routing.Table, error) {
+	table, problems, err := server.Search(c.Context(), cfg)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range problems {
+		fmt.Fprintf(c.ErrOrStderr(), "warning: cluster %s: %s\n", p.Cluster, p.Text)
+		if p.Apply != "" {
+			fmt.Fprintf(c.ErrOrStderr(), "        apply:\n\n%s\n", p.Apply)
+		}
+	}
+	return table, nil
 }
 
 // probeAll asks every environment's Prometheus and prints what answered.
@@ -103,26 +127,29 @@ func explain(out io.Writer, err error) {
 		fmt.Fprintf(out, "        %s\n", e.Message)
 	}
 	if e.Advice != "" {
-		fmt.Fprintf(out, "        apply:\n\n%s\n", indent(e.Advice))
+		// At the margin, so that it can be applied as it stands.
+		fmt.Fprintf(out, "        apply:\n\n%s\n", e.Advice)
 	}
-}
-
-func indent(text string) string {
-	return "          " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n          ") + "\n"
 }
 
 // route is one line of the table that routes prints.
 type route struct {
 	Project     string `json:"project"`
 	Environment string `json:"environment"`
-	URL         string `json:"url"`
-	Target      string `json:"target"`
+	// URL and Target are empty where there is a Reason.
+	URL    string `json:"url,omitempty"`
+	Target string `json:"target,omitempty"`
+	Source string `json:"source"`
+	// Reason is why it is not served.
+	Reason string `json:"reason,omitempty"`
 }
 
 func routesCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "routes", Short: "Print projects, environments and targets", Args: cobra.NoArgs,
-		Long: "Prints the table of projects, environments and targets as serve makes it from the configuration file.",
+		Long: `Prints the table of projects, environments and targets as serve makes it, from
+the configuration file and from the clusters that it has searched. Objects that
+make no route are in it too, with the reason.`,
 	}
 	path := configFlag(c)
 	output := outputFlag(c)
@@ -131,25 +158,40 @@ func routesCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		routes := []route{}
-		for e := range table.All() {
-			routes = append(routes, route{
-				Project: e.Project.Name, Environment: e.Name, Target: e.Target.Description,
-				URL: cfg.BaseURL() + "/projects/" + e.Project.Name + "/environments/" + e.Name,
-			})
-		}
+		routes := routesOf(cfg.BaseURL(), table)
 		if *output == "json" {
 			return printJSON(c.OutOrStdout(), routes)
 		}
 		w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "PROJECT\tENVIRONMENT\tTARGET\tURL")
+		fmt.Fprintln(w, "PROJECT\tENVIRONMENT\tTARGET\tURL\tSOURCE\tREASON")
 		for _, r := range routes {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.Project, r.Environment, r.Target, r.URL)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Project, r.Environment, dash(r.Target), dash(r.URL), r.Source, dash(r.Reason))
 		}
 		return w.Flush()
 	}
 	return c
 }
+
+// routesOf lists what is served and what is not, by name.
+func routesOf(base string, table *routing.Table) []route {
+	routes := []route{}
+	for e := range table.All() {
+		routes = append(routes, route{
+			Project: e.Project.Name, Environment: e.Name, Target: e.Target.Description, Source: e.Source,
+			URL: base + "/projects/" + e.Project.Name + "/environments/" + e.Name,
+		})
+	}
+	for c := range table.Unserved() {
+		routes = append(routes, route{Project: c.Project, Environment: c.Name, Source: c.Source, Reason: c.Reason})
+	}
+	slices.SortStableFunc(routes, func(a, b route) int {
+		return cmp.Or(cmp.Compare(a.Project, b.Project), cmp.Compare(a.Environment, b.Environment))
+	})
+	return routes
+}
+
+// dash stands for nothing in a table.
+func dash(s string) string { return cmp.Or(s, "-") }
 
 // outputFlag gives a command -o table or -o json.
 func outputFlag(c *cobra.Command) *string {

@@ -100,9 +100,9 @@ func TestCheckConnect(t *testing.T) {
 func TestRoutes(t *testing.T) {
 	config := configure(t, preamble+"externalURL: https://gateway.example\n"+
 		shop("production", "http://prometheus.example/base", "staging", "http://staging.example"))
-	want := `PROJECT  ENVIRONMENT  TARGET                          URL
-shop     production   http://prometheus.example/base  https://gateway.example/projects/shop/environments/production
-shop     staging      http://staging.example          https://gateway.example/projects/shop/environments/staging
+	want := `PROJECT  ENVIRONMENT  TARGET                          URL                                                            SOURCE              REASON
+shop     production   http://prometheus.example/base  https://gateway.example/projects/shop/environments/production  configuration file  -
+shop     staging      http://staging.example          https://gateway.example/projects/shop/environments/staging     configuration file  -
 `
 	if got := succeed(t, "routes", "--config", config); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -111,7 +111,7 @@ shop     staging      http://staging.example          https://gateway.example/pr
 	must(t, json.Unmarshal([]byte(succeed(t, "routes", "-o", "json", "--config", config)), &got))
 	wantFirst := map[string]string{
 		"project": "shop", "environment": "production", "target": "http://prometheus.example/base",
-		"url": "https://gateway.example/projects/shop/environments/production",
+		"url": "https://gateway.example/projects/shop/environments/production", "source": "configuration file",
 	}
 	if len(got) != 2 || fmt.Sprint(got[0]) != fmt.Sprint(wantFirst) {
 		t.Errorf("got %v", got)
@@ -177,8 +177,8 @@ func TestMistakesAreOneLine(t *testing.T) {
 		{[]string{"token", "rotate", "nobody", "--overlap", "-1s", "--config", good}, `--overlap "-1s" is not a duration: write it as 720h or 30d`},
 		{[]string{"token", "create", "--config", good, "--project", "shop", "--expires", "soon"}, `--expires "soon" is not a duration: write it as 720h or 30d`},
 		{[]string{"token", "create", "--config", good, "--project", "shop", "--expires", "0s"}, "a token needs a lifetime of more than nothing: write --expires 720h"},
-		{[]string{"token", "create", "--config", good, "--project", "ship"}, "project ship is not in the configuration: promgate routes lists what is"},
-		{[]string{"token", "create", "--config", good, "--project", "shop", "--environment", "prod"}, "environment shop/prod is not in the configuration: promgate routes lists what is"},
+		{[]string{"token", "create", "--config", good, "--project", "ship"}, "project ship is not known: promgate routes lists what is"},
+		{[]string{"token", "create", "--config", good, "--project", "shop", "--environment", "prod"}, "environment shop/prod is not known: promgate routes lists what is"},
 	} {
 		stdout, stderr, status := command(t, c.args...)
 		want := "promgate: " + c.want + "\n"

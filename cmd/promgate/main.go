@@ -59,7 +59,7 @@ Start here:
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(serveCommand(), checkCommand(), routesCommand(), tokenCommand(), keysCommand(), versionCommand())
+	root.AddCommand(serveCommand(), checkCommand(), doctorCommand(), routesCommand(), tokenCommand(), keysCommand(), versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = false
 	return group(root)
 }

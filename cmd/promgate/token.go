@@ -89,7 +89,7 @@ func tokenCreateCommand() *cobra.Command {
 			return fmt.Errorf("--description has %d bytes: shorten it to %d", len(*description), maxDescription)
 		}
 		return withStore(c, *path, func(s *tokenfile.Store, cfg *config.Config) error {
-			scope, err := scopeOf(c.Context(), s, cfg, *project, *environment)
+			scope, err := scopeOf(c, s, cfg, *project, *environment)
 			if err != nil {
 				return err
 			}
@@ -125,37 +125,6 @@ func parseLifetime(flag, text string) (time.Duration, error) {
 		return 0, fmt.Errorf("%s %q is not a duration: write it as 720h or 30d", flag, text)
 	}
 	return d, nil
-}
-
-// scopeOf finds project and environment in the configuration, and their UIDs.
-func scopeOf(ctx context.Context, s *tokenfile.Store, cfg *config.Config, project, environment string) (tokens.Scope, error) {
-	scope := tokens.Scope{Project: project, Environment: environment}
-	known := false
-	for _, p := range cfg.Projects {
-		if p.Name != project {
-			continue
-		}
-		known = environment == ""
-		for _, e := range p.Environments {
-			known = known || e.Name == environment
-		}
-	}
-	if !known {
-		return scope, fmt.Errorf("%s is not in the configuration: promgate routes lists what is", scopeText(scope))
-	}
-	names := []string{project}
-	if environment != "" {
-		names = append(names, project+"/"+environment)
-	}
-	uids, err := s.AssignUIDs(ctx, names, false)
-	if err != nil {
-		return scope, err
-	}
-	scope.ProjectUID = uids[project]
-	if environment != "" {
-		scope.EnvironmentUID = uids[project+"/"+environment]
-	}
-	return scope, nil
 }
 
 func scopeText(s tokens.Scope) string {

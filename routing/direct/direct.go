@@ -3,6 +3,7 @@ package direct
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
@@ -92,6 +93,7 @@ func New(o Options) (*routing.Target, error) {
 		Header:      o.Headers.Clone(),
 		Transport:   transport,
 		Description: base.String(),
+		Examine:     func(ctx context.Context, _ bool) []routing.Hop { return o.examine(ctx, base, transport) },
 	}, nil
 }
 

@@ -51,6 +51,10 @@ type Options struct {
 	ResponseHeaderTimeout time.Duration
 	// Logger receives what concerns no single request; nil: nobody.
 	Logger *slog.Logger `json:"-"`
+	// OnPinned is told of each question to a pinned Service who answered it:
+	// "pinned", the pod that is preferred; "next", another pod; "service", any
+	// one, through the service proxy. Nil: nobody is told.
+	OnPinned func(outcome string) `json:"-"`
 }
 
 // Cluster is a Kubernetes cluster. All targets on it share one transport.
@@ -59,9 +63,11 @@ type Cluster struct {
 	base      *url.URL
 	transport http.RoundTripper
 	// client makes the cluster's own requests, over the same connections.
-	client  dynamic.Interface
-	subject subject
-	logger  *slog.Logger
+	client   dynamic.Interface
+	subject  subject
+	logger   *slog.Logger
+	onPinned func(outcome string)
+	pins     pins
 }
 
 // NewCluster reads the cluster's credentials. It connects to nothing: exec
@@ -102,7 +108,7 @@ func newCluster(o Options, dial func(ctx context.Context, network, address strin
 	}
 	return &Cluster{
 		name: o.Name, base: base, transport: transport, client: client, subject: identify(config),
-		logger: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
+		logger: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)), onPinned: o.OnPinned,
 	}, nil
 }
 
@@ -131,9 +137,12 @@ func tune(rt http.RoundTripper, o Options) error {
 	return nil
 }
 
-// Close closes the connections that serve no request. Requests that are under
-// way go on to their end.
-func (c *Cluster) Close() { utilnet.CloseIdleConnectionsFor(c.transport) }
+// Close ends the watches of pinned Services' pods and closes the connections
+// that serve no request. Requests that are under way go on to their end.
+func (c *Cluster) Close() {
+	c.pins.close()
+	utilnet.CloseIdleConnectionsFor(c.transport)
+}
 
 // join is the API server's own path with ours.
 func join(base *url.URL, path string) *url.URL {

@@ -95,17 +95,24 @@ func fromCertificate(content []byte) subject {
 // role renders the Role and the RoleBinding. The verb is part of their name,
 // so that granting create does not take get away.
 func role(namespace, literal, verb string, s subject) string {
-	name := quote("promgate:" + verb + ":" + literal)
-	meta := "metadata:\n  name: " + name + "\n  namespace: " + quote(namespace) + "\n"
-	var b strings.Builder
-	b.WriteString("apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\n" + meta)
-	b.WriteString("rules:\n  - apiGroups: [\"\"]\n    resources: [\"services/proxy\"]\n")
-	b.WriteString("    resourceNames: [" + quote(literal) + "]\n    verbs: [" + quote(verb) + "]\n")
-	b.WriteString("---\n")
-	b.WriteString("apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\n" + meta)
-	b.WriteString("roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: Role\n  name: " + name + "\n")
-	b.WriteString("subjects:\n" + s.yaml())
-	return b.String()
+	return rbac(namespace, "promgate:"+verb+":"+literal, s,
+		rule{resource: "services/proxy", names: []string{literal}, verbs: []string{verb}})
+}
+
+// PodsRole renders the Role and the RoleBinding that the gateway needs in a
+// namespace for Services with replicas: pin, ready to apply.
+func (c *Cluster) PodsRole(namespace string) string { return podsRole(namespace, "get", c.subject) }
+
+// podsRole is role's sibling for pods. It has no resourceNames: pods' names
+// change, and RBAC knows no patterns. POST needs the verb create on the pods' proxy, and
+// nothing more of the slices that tell which pods there are.
+func podsRole(namespace, verb string, s subject) string {
+	rules := []rule{{resource: "pods/proxy", verbs: []string{verb}}}
+	if verb == "get" {
+		rules = append(rules, rule{group: endpointSlices.Group, resource: endpointSlices.Resource, verbs: []string{"get", "list", "watch"}})
+	}
+	return "# For all pods of the namespace: their names change, so that resourceNames cannot name them.\n" +
+		rbac(namespace, "promgate:"+verb+":pods", s, rules...)
 }
 
 func (s subject) yaml() string {
@@ -119,6 +126,43 @@ func (s subject) yaml() string {
 			"  # \"kubectl auth whoami\" with the same kubeconfig and context prints it.\n"
 	}
 	return comment + "  - apiGroup: rbac.authorization.k8s.io\n    kind: User\n    name: " + quote(user) + "\n"
+}
+
+// rule is one rule of a Role.
+type rule struct {
+	group, resource string
+	names           []string
+	verbs           []string
+}
+
+// rbac renders a Role and a RoleBinding; without a namespace a ClusterRole and
+// a ClusterRoleBinding.
+func rbac(namespace, name string, s subject, rules ...rule) string {
+	kind, meta := "Role", "metadata:\n  name: "+quote(name)+"\n  namespace: "+quote(namespace)+"\n"
+	if namespace == "" {
+		kind, meta = "ClusterRole", "metadata:\n  name: "+quote(name)+"\n"
+	}
+	var b strings.Builder
+	b.WriteString("apiVersion: rbac.authorization.k8s.io/v1\nkind: " + kind + "\n" + meta + "rules:\n")
+	for _, r := range rules {
+		b.WriteString("  - apiGroups: [" + quote(r.group) + "]\n    resources: [" + quote(r.resource) + "]\n")
+		if len(r.names) > 0 {
+			b.WriteString("    resourceNames: [" + quoteAll(r.names) + "]\n")
+		}
+		b.WriteString("    verbs: [" + quoteAll(r.verbs) + "]\n")
+	}
+	b.WriteString("---\napiVersion: rbac.authorization.k8s.io/v1\nkind: " + kind + "Binding\n" + meta)
+	b.WriteString("roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: " + kind + "\n  name: " + quote(name) + "\n")
+	b.WriteString("subjects:\n" + s.yaml())
+	return b.String()
+}
+
+func quoteAll(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = quote(w)
+	}
+	return strings.Join(quoted, ", ")
 }
 
 // quote makes a double-quoted YAML string.

@@ -59,7 +59,7 @@ func (c *Cluster) Service(ref ServiceRef) (*routing.Target, error) {
 			Role:      func(verb string) string { return role(namespace, literal, verb, c.subject) },
 			Pinned:    ref.Pin,
 		},
-		Examine: func(ctx context.Context) []routing.Hop { return c.examine(ctx, ref) },
+		Examine: func(ctx context.Context, post bool) []routing.Hop { return c.examine(ctx, ref, post) },
 	}, nil
 }
 

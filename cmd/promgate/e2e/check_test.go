@@ -64,8 +64,8 @@ func TestCheckConnect(t *testing.T) {
 	}
 	// The Role that it prints can be applied as it stands there.
 	_, role, _ := strings.Cut(said["closed"], "apply:\n")
-	role, _, _ = strings.Cut(role, "\n\n\n")
-	must(t, apply(ctx, strings.ReplaceAll(role, "\n          ", "\n")))
+	role, _, _ = strings.Cut(strings.TrimSpace(role), "\n\n")
+	must(t, apply(ctx, role))
 	path = configuration(t, kubeconfig, "", "check/closed: "+service("check", "closed"))
 	eventually(t, func() error {
 		if stdout, stderr, status := run(t, promgate(t), "check", "--config", path, "--connect"); status != 0 {

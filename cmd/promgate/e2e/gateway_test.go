@@ -124,7 +124,7 @@ func (p *process) stop() {
 // running is promgate serve.
 type running struct {
 	*process
-	url string
+	url, admin string
 }
 
 // serve runs the gateway with a configuration file.
@@ -137,8 +137,8 @@ func serve(t testing.TB, path string) *running {
 	g := &running{process: spawn(t, "the gateway", cmd)}
 	serving := g.log.record(t, "msg", "serving", g.ended)
 	g.url = "http://" + serving["listen"].(string)
-	admin := "http://" + serving["admin"].(string)
-	eventually(t, func() error { return wantStatus(ask(get(admin+"/readyz")), http.StatusOK) })
+	g.admin = "http://" + serving["admin"].(string)
+	eventually(t, func() error { return wantStatus(ask(get(g.admin+"/readyz")), http.StatusOK) })
 	return g
 }
 

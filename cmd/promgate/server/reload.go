@@ -10,7 +10,6 @@ import (
 
 	"github.com/promgate/promgate/cmd/promgate/config"
 	"github.com/promgate/promgate/routing"
-	"github.com/promgate/promgate/routing/file"
 )
 
 // watchInterval is how often files are looked at for changes.
@@ -77,18 +76,11 @@ func (s *Server) apply(ctx context.Context, cfg *config.Config) error {
 	if _, err := s.store.AssignUIDs(ctx, served, true); err != nil {
 		return err
 	}
-	before := s.routes.Load()
-	table := routing.NewMerger(file.Source).Replace(file.Source, candidates)
-	s.routes.Store(table)
 	s.gateway.SetLimits(Limits(cfg))
 	s.gateway.SetTrustedProxies(cfg.TrustedProxies)
 	s.certificate.Store(certificate)
 	s.level.Set(levelOf(cfg.Log.Level))
-	for e := range before.All() {
-		if _, still := table.Lookup(e.Project.Name, e.Name); !still {
-			s.gateway.Forget(e)
-		}
-	}
+	s.discovery.apply(cfg, next, candidates)
 	s.upstreams.closeUnused(next)
 	s.upstreams = next
 	warnRestart(s.logger, s.config, cfg)
@@ -96,8 +88,21 @@ func (s *Server) apply(ctx context.Context, cfg *config.Config) error {
 	s.watcher.Watch(s.files...)
 	s.meters.reloadOK.Set(1)
 	s.meters.reloadTime.SetToCurrentTime()
-	s.meters.routes.Set(float64(table.Len()))
 	return nil
+}
+
+// install puts a table in force. Of environments that are no longer there, or
+// have become others, nothing is kept.
+func (s *Server) install(before, after *routing.Table, projects map[string][]routing.Candidate) {
+	s.routes.Store(after)
+	for name := range projects {
+		for e := range before.Project(name) {
+			if now, still := after.Lookup(name, e.Name); !still || now.UID != e.UID {
+				s.gateway.Forget(e)
+			}
+		}
+	}
+	s.meters.routes.Set(float64(after.Len()))
 }
 
 // warnRestart names the keys whose new value only a restart puts in force.

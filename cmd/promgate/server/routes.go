@@ -20,20 +20,22 @@ import (
 
 // Routes makes the routing table of a configuration as the server does, but
 // without the identities that only the token store knows: it is for looking at
-// and for trying targets, not for granting anything.
+// and for trying targets, not for granting anything. It connects to nothing.
 func Routes(cfg *config.Config) (*routing.Table, error) {
-	names := func(names []string) (map[string]string, error) {
-		uids := make(map[string]string, len(names))
-		for _, n := range names {
-			uids[n] = n
-		}
-		return uids, nil
-	}
-	_, candidates, err := new(upstreams).build(cfg, names)
+	_, candidates, err := new(upstreams).build(cfg, ownNames)
 	if err != nil {
 		return nil, err
 	}
 	return routing.NewMerger(file.Source).Replace(file.Source, candidates), nil
+}
+
+// ownNames takes names for identities.
+func ownNames(names []string) (map[string]string, error) {
+	uids := make(map[string]string, len(names))
+	for _, n := range names {
+		uids[n] = n
+	}
+	return uids, nil
 }
 
 // Limits are the gateway's budgets as configured.
@@ -59,14 +61,19 @@ const headerGrace = 5 * time.Second
 // files did not change live on in the next table, with their open connections.
 type upstreams struct {
 	clusters map[fingerprint]*kube.Cluster
+	byName   map[string]*kube.Cluster
+	prints   map[string]fingerprint // of clusters, by name
 	direct   map[fingerprint]*routing.Target
+	options  kube.Options // what is alike for all clusters
 }
 
 // build makes the environments of a configuration, by project, and the
 // upstreams that they use.
 func (u *upstreams) build(cfg *config.Config, assign func([]string) (map[string]string, error)) (*upstreams, map[string][]routing.Candidate, error) {
-	next := &upstreams{clusters: map[fingerprint]*kube.Cluster{}, direct: map[fingerprint]*routing.Target{}}
-	byName := make(map[string]*kube.Cluster, len(cfg.Clusters))
+	next := &upstreams{
+		clusters: map[fingerprint]*kube.Cluster{}, direct: map[fingerprint]*routing.Target{},
+		byName: map[string]*kube.Cluster{}, prints: map[string]fingerprint{}, options: u.options,
+	}
 	var faults []error
 	for i := range cfg.Clusters {
 		cluster, err := next.cluster(u, cfg, &cfg.Clusters[i])
@@ -74,7 +81,7 @@ func (u *upstreams) build(cfg *config.Config, assign func([]string) (map[string]
 			faults = append(faults, err)
 			continue
 		}
-		byName[cfg.Clusters[i].Name] = cluster
+		next.byName[cfg.Clusters[i].Name] = cluster
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, nil, err
@@ -83,7 +90,7 @@ func (u *upstreams) build(cfg *config.Config, assign func([]string) (map[string]
 		AssignUIDs: assign,
 		Service: func(e *file.Environment) (*routing.Target, error) {
 			s := e.Service
-			return byName[s.Cluster].Service(kube.ServiceRef{
+			return next.byName[s.Cluster].Service(kube.ServiceRef{
 				Namespace: s.Namespace, Name: s.Name, Port: s.Port, Scheme: s.Scheme, PathPrefix: s.PathPrefix,
 				Headers: e.Header(), Pin: e.Replicas == "pin",
 			})
@@ -94,10 +101,9 @@ func (u *upstreams) build(cfg *config.Config, assign func([]string) (map[string]
 }
 
 func (u *upstreams) cluster(before *upstreams, cfg *config.Config, c *file.Cluster) (*kube.Cluster, error) {
-	o := kube.Options{
-		Name: c.Name, Kubeconfig: c.Kubeconfig, Context: c.Context,
-		ConnectTimeout: cfg.Limits.ConnectTimeout, ResponseHeaderTimeout: cfg.Limits.ResponseHeaderTimeout + headerGrace,
-	}
+	o := u.options
+	o.Name, o.Kubeconfig, o.Context = c.Name, c.Kubeconfig, c.Context
+	o.ConnectTimeout, o.ResponseHeaderTimeout = cfg.Limits.ConnectTimeout, cfg.Limits.ResponseHeaderTimeout+headerGrace
 	print := fingerprintOf(o, o.Kubeconfig)
 	cluster, known := before.clusters[print]
 	if !known {
@@ -106,7 +112,7 @@ func (u *upstreams) cluster(before *upstreams, cfg *config.Config, c *file.Clust
 			return nil, err
 		}
 	}
-	u.clusters[print] = cluster
+	u.clusters[print], u.prints[c.Name] = cluster, print
 	return cluster, nil
 }
 
@@ -151,6 +157,9 @@ func (u *upstreams) closeUnused(next *upstreams) {
 		}
 	}
 }
+
+// close closes all.
+func (u *upstreams) close() { u.closeUnused(&upstreams{}) }
 
 func closeIdle(rt http.RoundTripper) {
 	if c, ok := rt.(interface{ CloseIdleConnections() }); ok {

@@ -65,6 +65,7 @@ type Server struct {
 
 	store       *tokenfile.Store
 	routes      routing.Current
+	discovery   *discovery
 	gateway     *gateway.Gateway
 	upstreams   *upstreams
 	watcher     *file.Watcher
@@ -96,6 +97,9 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	s.logger = newLogger(o.Log, s.config.Log, &s.level)
 	logKube.Do(func() { kube.LogTo(s.logger) })
 	s.meters = newMeters(s.registry, o.Version, o.Revision)
+	s.upstreams.options = kube.Options{Logger: s.logger}
+	s.discovery = newDiscovery(s.install)
+	s.registry.MustRegister(s.discovery)
 	if err := s.open(ctx, o); err != nil {
 		s.close()
 		return nil, err
@@ -227,7 +231,7 @@ func (s *Server) readiness() error {
 	if snapshot == nil || time.Since(snapshot.AsOf) > jwt.MaxStaleness {
 		return errors.New("the token store cannot be read; the log says why")
 	}
-	return nil
+	return s.discovery.unsettled()
 }
 
 func (s *Server) publicServer() *http.Server {
@@ -275,6 +279,8 @@ func loadCertificate(t *config.ListenTLS) (*tls.Certificate, error) {
 
 // close gives back what New opened. It may find only a part of it.
 func (s *Server) close() {
+	s.discovery.close()
+	s.upstreams.close()
 	if s.public != nil {
 		_ = s.public.Close() // closed by the server already, as a rule
 	}

@@ -1,0 +1,166 @@
+package kube
+
+import (
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/promgate/promgate/routing"
+)
+
+// Labels and annotations by which objects say what they are to the gateway.
+const (
+	// prefix is what all of them start with.
+	prefix = "promgate.io/"
+	// LabelEnvironment names the environment that an object makes.
+	LabelEnvironment = prefix + "environment"
+
+	annotationPort       = prefix + "port"
+	annotationScheme     = prefix + "scheme"
+	annotationPathPrefix = prefix + "path-prefix"
+	annotationHeaders    = prefix + "headers"
+	annotationAllow      = prefix + "allow"
+	annotationAllowPost  = prefix + "allow-post"
+	// replicas may be a label too, so that it can be selected by.
+	annotationReplicas = prefix + "replicas"
+)
+
+// commonAnnotations are understood on every kind of object; the others only
+// where nothing else in the object says the same.
+var (
+	commonAnnotations  = []string{annotationHeaders, annotationAllow, annotationAllowPost, annotationReplicas}
+	serviceAnnotations = append(slices.Clone(commonAnnotations), annotationPort, annotationScheme, annotationPathPrefix)
+)
+
+// claim is the environment that an object describes. It is immutable.
+type claim struct {
+	environment string
+	ref         ServiceRef
+	allow       routing.Allow
+	allowPost   bool
+	// ambiguous tells that the Service may be another object's as well: two
+	// that claim the same one would get each other's answers.
+	ambiguous bool
+	// faults say what is wrong with the object, each with what to do. An object
+	// with faults makes no route.
+	faults []string
+}
+
+func (c *claim) fault(format string, args ...any) {
+	c.faults = append(c.faults, fmt.Sprintf(format, args...))
+}
+
+// newClaim reads what is written alike on every kind of object.
+func newClaim(o *unstructured.Unstructured, known []string) *claim {
+	c := &claim{environment: o.GetLabels()[LabelEnvironment], ref: ServiceRef{Namespace: o.GetNamespace(), Scheme: "http"}}
+	if c.environment == "" {
+		c.environment = o.GetName()
+	}
+	if !routing.IsLabel(c.environment) {
+		c.fault("%q cannot be the name of an environment; set the label %s to a DNS label, such as production", routing.Clip(c.environment), LabelEnvironment)
+	}
+	annotations := o.GetAnnotations()
+	for name := range annotations {
+		// A misspelled one must not pass for one that is not there.
+		if strings.HasPrefix(name, prefix) && !slices.Contains(known, name) {
+			c.fault("the annotation %s is not known here; the known ones are %s", routing.Clip(name), strings.Join(known, ", "))
+		}
+	}
+	slices.Sort(c.faults) // maps have no order
+	c.readHeaders(annotations[annotationHeaders])
+	c.readAllow(annotations)
+	c.readReplicas(o.GetLabels()[annotationReplicas], annotations[annotationReplicas])
+	return c
+}
+
+// readHeaders reads one header a line. It never repeats a value: it may be a
+// secret all the same.
+func (c *claim) readHeaders(text string) {
+	for line := range strings.Lines(text) {
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(line, ":")
+		value = strings.TrimSpace(value)
+		canonical := textproto.CanonicalMIMEHeaderKey(name)
+		switch {
+		case !ok || !httpguts.ValidHeaderFieldName(name):
+			c.fault("a line of %s is no header; write one a line, such as X-Scope-OrgID: shop", annotationHeaders)
+		case routing.HeaderRefusal(canonical) != "":
+			c.fault("the header %s cannot be set in %s: %s", canonical, annotationHeaders, routing.HeaderRefusal(canonical))
+		case c.ref.Headers[canonical] != nil:
+			c.fault("%s has the header %s twice; keep one", annotationHeaders, canonical)
+		case value == "" || !httpguts.ValidHeaderFieldValue(value):
+			c.fault("the value of the header %s in %s is empty or no plain text; correct it", canonical, annotationHeaders)
+		default:
+			if c.ref.Headers == nil {
+				c.ref.Headers = http.Header{}
+			}
+			c.ref.Headers.Set(canonical, value)
+		}
+	}
+}
+
+func (c *claim) readAllow(annotations map[string]string) {
+	if text, ok := annotations[annotationAllow]; ok {
+		for word := range strings.SplitSeq(text, ",") {
+			switch strings.TrimSpace(word) {
+			case "remoteRead":
+				c.allow.RemoteRead = true
+			case "federate":
+				c.allow.Federate = true
+			default:
+				c.fault("%q in %s is not known; write remoteRead, federate or both with a comma", routing.Clip(word), annotationAllow)
+			}
+		}
+	}
+	switch text := annotations[annotationAllowPost]; text {
+	case "", "false":
+	case "true":
+		c.allowPost = true
+	default:
+		c.fault("%s is %q; write true or false", annotationAllowPost, routing.Clip(text))
+	}
+}
+
+func (c *claim) readReplicas(label, annotation string) {
+	if label != "" && annotation != "" && label != annotation {
+		c.fault("the label and the annotation %s contradict each other; keep one", annotationReplicas)
+		return
+	}
+	switch text := label + annotation; {
+	case text == "", label == "any", annotation == "any":
+	case label == "pin", annotation == "pin":
+		c.ref.Pin = true
+	default:
+		c.fault("%s is %q; write any or pin", annotationReplicas, routing.Clip(label+annotation))
+	}
+}
+
+// setScheme takes http, https or nothing.
+func (c *claim) setScheme(scheme, where string) {
+	switch scheme {
+	case "":
+	case "http", "https":
+		c.ref.Scheme = scheme
+	default:
+		c.fault("%s is %q; write http or https", where, routing.Clip(scheme))
+	}
+}
+
+// setPath takes an absolute path or nothing.
+func (c *claim) setPath(path, where string) {
+	if path == "" || path == "/" {
+		return
+	}
+	if problem := routing.PathProblem(path); problem != "" {
+		c.fault("%s: %s; write a plain one such as /prometheus", where, problem)
+		return
+	}
+	c.ref.PathPrefix = strings.TrimSuffix(path, "/")
+}

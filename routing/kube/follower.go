@@ -1,0 +1,288 @@
+package kube
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/tools/cache"
+)
+
+// installedInterval is how often an API server is asked whether it has come to
+// know a kind.
+const installedInterval = 5 * time.Second
+
+// watchKey is a watch by its source and its namespace; empty: all.
+type watchKey struct {
+	source    *source
+	namespace string
+}
+
+// follower follows the objects of one source in one namespace or in all, through
+// client-go's reflector: it lists, watches, resumes, and lists again when the
+// API server no longer knows where it was (410). What it saw stays meanwhile.
+//
+// It is the reflector's store: nothing is kept twice.
+type follower struct {
+	d      *Discovery
+	key    watchKey
+	client dynamic.ResourceInterface
+	cancel context.CancelFunc
+	// The following are under the Discovery's lock.
+	synced  bool // everything that there is was seen once
+	denied  bool // it may not
+	missing bool // the kind is not installed
+}
+
+// over tells whether the first look is over.
+func (w *follower) over() bool { return w.synced || w.denied || w.missing }
+
+// startWatch starts a watch. The lock is held.
+func (d *Discovery) startWatch(ctx context.Context, background *sync.WaitGroup, s *source, namespace string) *follower {
+	ctx, cancel := context.WithCancel(ctx)
+	w := &follower{d: d, key: watchKey{s, namespace}, cancel: cancel, client: d.cluster.client.Resource(s.gvr).Namespace(namespace)}
+	if namespace == "" {
+		w.client = d.cluster.client.Resource(s.gvr)
+	}
+	if s.read != nil {
+		d.watches[w.key] = w
+	}
+	background.Go(func() {
+		defer cancel()
+		w.run(ctx)
+	})
+	return w
+}
+
+func (w *follower) run(ctx context.Context) {
+	w.awaitInstalled(ctx)
+	reflector := cache.NewReflectorWithOptions(
+		cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{ListWithContextFunc: w.list, WatchFuncWithContext: w.watch}, w.d.cluster.client),
+		&unstructured.Unstructured{}, w,
+		cache.ReflectorOptions{
+			Name: w.key.source.name, TypeDescription: w.key.source.gvr.String(),
+			// An outage of the API server ends for the routes soon after it ends.
+			Backoff: &wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.3, Steps: 10, Cap: 10 * time.Second},
+		})
+	reflector.RunWithContext(ctx)
+}
+
+// awaitInstalled waits until the API server knows the kind: asking for that is
+// allowed to everybody, and cheaper than being refused in every namespace.
+func (w *follower) awaitInstalled(ctx context.Context) {
+	if w.key.source.builtIn() {
+		return
+	}
+	ticker := time.NewTicker(installedInterval)
+	defer ticker.Stop()
+	for {
+		known, err := w.d.cluster.knows(ctx, w.key.source.gvr)
+		if known || err != nil && !apierrors.IsNotFound(err) {
+			return // the watch itself meets what is wrong, and tells
+		}
+		w.note(func() { w.missing = true })
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// note changes the watch's state.
+func (w *follower) note(change func()) {
+	w.d.mu.Lock()
+	defer w.d.mu.Unlock()
+	change()
+	w.d.awake()
+}
+
+func (w *follower) list(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+	o.LabelSelector = w.key.source.selector
+	list, err := w.client.List(ctx, o)
+	w.result(ctx, err)
+	return list, err
+}
+
+func (w *follower) watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+	o.LabelSelector = w.key.source.selector
+	watcher, err := w.client.Watch(ctx, o)
+	w.result(ctx, err)
+	return watcher, err
+}
+
+// result takes note of what the API server said.
+func (w *follower) result(ctx context.Context, err error) {
+	if ctx.Err() != nil || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+		return // it was given up, or is done again from the start
+	}
+	w.note(func() {
+		w.denied = apierrors.IsForbidden(err)
+		w.missing = apierrors.IsNotFound(err)
+		wide := w.key.namespace == "" && w.key.source.read != nil
+		if w.denied && wide && !w.synced {
+			return // it goes on namespace by namespace
+		}
+		if w.missing {
+			err = nil
+		}
+		w.d.report(problemKey{w.key.source.name, w.key.namespace}, err)
+	})
+}
+
+// Transformer has objects reduced before they are kept.
+func (w *follower) Transformer() cache.TransformFunc {
+	return func(o any) (any, error) { return w.reduced(o), nil }
+}
+
+func (w *follower) reduced(o any) *object {
+	switch o := o.(type) {
+	case *object:
+		return o
+	case *unstructured.Unstructured:
+		return reduce(w.key.source, o)
+	case cache.DeletedFinalStateUnknown:
+		return w.reduced(o.Obj)
+	}
+	return nil
+}
+
+// Add is part of the reflector's store.
+func (w *follower) Add(o any) error { return w.Update(o) }
+
+// Update is part of the reflector's store.
+func (w *follower) Update(o any) error {
+	if reduced := w.reduced(o); reduced != nil {
+		w.locked(func() { w.put(reduced) })
+	}
+	return nil
+}
+
+// Delete is part of the reflector's store.
+func (w *follower) Delete(o any) error {
+	if reduced := w.reduced(o); reduced != nil {
+		w.locked(func() { w.remove(reduced) })
+	}
+	return nil
+}
+
+// Replace is part of the reflector's store: everything that there is now.
+func (w *follower) Replace(list []any, _ string) error {
+	w.locked(func() {
+		current := make(map[objectName]bool, len(list))
+		for _, o := range list {
+			if reduced := w.reduced(o); reduced != nil {
+				current[objectName{reduced.Namespace, reduced.Name}] = true
+				w.put(reduced)
+			}
+		}
+		for _, o := range w.known() {
+			if !current[objectName{o.Namespace, o.Name}] {
+				w.remove(o)
+			}
+		}
+		w.synced, w.denied, w.missing = true, false, false
+		w.d.awake()
+	})
+	return nil
+}
+
+type objectName struct{ namespace, name string }
+
+// Resync is part of the reflector's store.
+func (w *follower) Resync() error { return nil }
+
+// locked changes what is known, unless the watch was stopped.
+func (w *follower) locked(change func()) {
+	w.d.mu.Lock()
+	defer w.d.mu.Unlock()
+	if current := w.d.watches[w.key]; current == w || w == w.d.selecting || w.key.source.read == nil {
+		change()
+	}
+}
+
+// known are the objects that the watch answers for. The lock is held.
+func (w *follower) known() []*object {
+	var all []*object
+	for name, sp := range w.d.spaces {
+		if w.key.source.read == nil {
+			if sp.selected {
+				all = append(all, &object{ObjectMeta: metav1.ObjectMeta{Name: name}})
+			}
+			continue
+		}
+		if w.key.namespace != "" && name != w.key.namespace {
+			continue
+		}
+		for key, o := range sp.objects {
+			if key.source == w.key.source {
+				all = append(all, o)
+			}
+		}
+	}
+	return all
+}
+
+// put takes an object in. The lock is held.
+func (w *follower) put(o *object) {
+	if w.key.source.read == nil {
+		w.d.selectSpace(o)
+		return
+	}
+	sp := w.d.space(o.Namespace)
+	if sp.put(o, func() uint64 { w.d.seen++; return w.d.seen }) {
+		w.d.touch(o.Namespace)
+	}
+}
+
+// remove forgets an object. The lock is held.
+func (w *follower) remove(o *object) {
+	if w.key.source.read == nil {
+		w.d.deselectSpace(o.Name)
+		return
+	}
+	if sp := w.d.spaces[o.Namespace]; sp != nil {
+		delete(sp.objects, objectKey{w.key.source, o.Name})
+		w.d.touch(o.Namespace)
+	}
+}
+
+// namespaceSource is what the watch of namespaces follows. It makes no
+// environments: what it sees selects spaces.
+func namespaceSource(selector string) *source {
+	return &source{name: "namespaces", kind: "Namespace", gvr: namespaces, selector: selector}
+}
+
+func (d *Discovery) space(name string) *space {
+	sp := d.spaces[name]
+	if sp == nil {
+		sp = newSpace(name)
+		d.spaces[name] = sp
+	}
+	return sp
+}
+
+// selectSpace makes a namespace a project. A UID that is not the known one
+// has it read: the watch may lag behind what was read already.
+func (d *Discovery) selectSpace(namespace *object) {
+	sp := d.space(namespace.Name)
+	if !sp.selected || sp.project != nil && sp.project.UID != string(namespace.UID) {
+		sp.selected, sp.stale, sp.notUntil = true, true, time.Time{}
+		d.awake()
+	}
+}
+
+func (d *Discovery) deselectSpace(name string) {
+	if sp := d.spaces[name]; sp != nil {
+		sp.selected, sp.project, sp.checked = false, nil, false
+		delete(d.problems, problemKey{"namespaces", name})
+		d.touch(name)
+	}
+}

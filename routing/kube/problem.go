@@ -1,0 +1,119 @@
+package kube
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// Problem is a part of a search that does not work.
+type Problem struct {
+	// Source is what is not seen: namespaces, services, prometheuses or
+	// persesDatasources.
+	Source string
+	// Namespace is where; empty: in the whole cluster.
+	Namespace string
+	// Text is a sentence for people, with what to do.
+	Text string
+	// Apply is YAML that grants what is missing; empty: nothing to grant.
+	Apply string
+}
+
+type problemKey struct{ source, namespace string }
+
+// Problems are the parts of the search that do not work at present.
+func (d *Discovery) Problems() []Problem {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.SortedFunc(maps.Values(d.problems), func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Namespace, b.Namespace))
+	})
+}
+
+// Sources are the kinds that are searched, namespaces among them where they
+// are selected by labels.
+func (d *Discovery) Sources() []string {
+	names := []string{"namespaces"}
+	for _, s := range d.sources {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// report takes note of a success or an error, and logs what is new. The lock is
+// held.
+func (d *Discovery) report(key problemKey, err error) {
+	before, known := d.problems[key]
+	if err == nil {
+		if known {
+			delete(d.problems, key)
+			d.cluster.logger.Info("discovery works again", "cluster", d.cluster.name, "source", key.source, "namespace", key.namespace)
+		}
+		return
+	}
+	p := Problem{Source: key.source, Namespace: key.namespace}
+	where := "in the whole cluster"
+	if key.namespace != "" {
+		where = "in namespace " + key.namespace
+	}
+	switch {
+	case key.source == "namespaces" && apierrors.IsNotFound(err):
+		p.Text = fmt.Sprintf("the namespace %s does not exist; make it, or take it out of discovery.namespaces.names", key.namespace)
+	case apierrors.IsForbidden(err):
+		p.Text = fmt.Sprintf("the gateway may not see %s %s: grant it what is missing", key.source, where)
+		p.Apply = d.cluster.discoveryRole(key, d.sources)
+	case apierrors.IsUnauthorized(err):
+		p.Text = "the API server does not accept the gateway's credentials; renew them"
+	default:
+		p.Text = fmt.Sprintf("%s %s cannot be read right now; what was found before stays", key.source, where)
+	}
+	if known && before.Text == p.Text {
+		return
+	}
+	d.problems[key] = p
+	attributes := []any{"cluster", d.cluster.name, "source", key.source, "namespace", key.namespace, "problem", p.Text, "cause", err.Error()}
+	if p.Apply != "" {
+		attributes = append(attributes, "advice", p.Apply)
+	}
+	d.cluster.logger.Warn("discovery does not see everything", attributes...)
+}
+
+// knows asks the API server whether it has the resource.
+func (c *Cluster) knows(ctx context.Context, gvr schema.GroupVersionResource) (bool, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, join(c.base, "/apis/"+gvr.Group+"/"+gvr.Version).String(), nil)
+	if err != nil {
+		return false, err
+	}
+	response, err := c.transport.RoundTrip(request)
+	if err != nil {
+		return false, err
+	}
+	defer response.Body.Close()
+	var list struct {
+		Resources []struct {
+			Name string `json:"name"`
+		} `json:"resources"`
+	}
+	if response.StatusCode == http.StatusNotFound {
+		return false, nil
+	}
+	if response.StatusCode != http.StatusOK {
+		return false, fmt.Errorf("the API server answered %s", response.Status)
+	}
+	if err := json.NewDecoder(response.Body).Decode(&list); err != nil {
+		return false, err
+	}
+	for _, r := range list.Resources {
+		if r.Name == gvr.Resource {
+			return true, nil
+		}
+	}
+	return false, nil
+}
