@@ -14,6 +14,7 @@ BENCHTIME ?= 1s
 export PROMGATE_CONTROLPLANE := $(CURDIR)/bin/controlplane
 export PROMGATE_PROMETHEUS   := $(CURDIR)/bin/prometheus
 export PROMGATE_PROMTOOL     := $(CURDIR)/bin/promtool
+export PROMGATE_KUBECTL      := $(CURDIR)/bin/kubectl
 
 .PHONY: help
 help: ## List the targets
@@ -40,6 +41,13 @@ controlplane:
 	@echo "building the local control plane (kube-apiserver and etcd; minutes, the first time)"
 	CGO_ENABLED=0 $(GO) build -C testdata/controlplane -trimpath -buildvcs=false -ldflags "-s -w" -o $(PROMGATE_CONTROLPLANE) .
 
+.PHONY: kubectl
+kubectl:
+	@echo "building kubectl (minutes, the first time)"
+	CGO_ENABLED=0 $(GO) build -C testdata/controlplane -trimpath -buildvcs=false \
+		-ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$$($(GO) list -C testdata/controlplane -m -f '{{.Version}}' k8s.io/kubernetes)" \
+		-o $(PROMGATE_KUBECTL) k8s.io/kubernetes/cmd/kubectl
+
 .PHONY: prometheus
 prometheus:
 	@echo "building prometheus and promtool (minutes, the first time)"
@@ -47,7 +55,7 @@ prometheus:
 		github.com/prometheus/prometheus/cmd/prometheus github.com/prometheus/prometheus/cmd/promtool
 
 .PHONY: test
-test: build controlplane prometheus lint ## Run every test, against a real API server and real Prometheus servers
+test: build controlplane kubectl prometheus lint ## Run every test, against a real API server and real Prometheus servers
 	$(if $(RACE),,@echo "no C compiler: testing without the race detector")
 	$(GO) test $(RACE) -timeout 20m ./...
 
