@@ -5,6 +5,7 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"time"
@@ -89,13 +90,17 @@ func Parse(name string, data []byte) (*Config, error) {
 // BaseURL is the URL by which clients reach the gateway: externalURL, or else
 // the listener's own address.
 func (c *Config) BaseURL() string {
-	switch {
-	case c.ExternalURL != "":
+	if c.ExternalURL != "" {
 		return c.ExternalURL
-	case c.ListenTLS != nil:
-		return "https://" + c.Listen
 	}
-	return "http://" + c.Listen
+	address := c.Listen
+	if host, port, err := net.SplitHostPort(address); err == nil && isWildcard(host) {
+		address = net.JoinHostPort("localhost", port)
+	}
+	if c.ListenTLS != nil {
+		return "https://" + address
+	}
+	return "http://" + address
 }
 
 // Files are the files that the configuration names, without the configuration

@@ -26,8 +26,10 @@ func TestAPIServerRestarts(t *testing.T) {
 	query := func() answer { return ask(with(get(instant(g.base("restart/production"), "up")), secret)) }
 	want := query()
 	check(t, wantStatus(want, http.StatusOK))
+	searching, found := beginSearch(t, "restart")
 
 	must(t, c.Stop())
+	check(t, wantError(found(), http.StatusServiceUnavailable, "unavailable")) // it is still known
 	for range 3 {
 		a := query()
 		check(t, wantError(a, http.StatusServiceUnavailable, "unavailable"))
@@ -50,6 +52,37 @@ func TestAPIServerRestarts(t *testing.T) {
 		return wantStatus(a, http.StatusOK)
 	})
 	t.Logf("the API server was ready after %s, the gateway answered %s later", ready.Round(time.Millisecond), took.Round(time.Millisecond))
+	check(t, wantStatus(found(), http.StatusOK))
+	// What changes from now on is seen again.
+	annotate(t, "restart-found", "prometheus", environmentLabel("renamed"), nil)
+	took = eventually(t, func() error { return wantError(found(), http.StatusForbidden, "forbidden") })
+	t.Logf("a change was seen %s later", took.Round(time.Millisecond))
+	check(t, wantMetric(searching, `promgate_discovery_source_up{cluster="local",source="services"} 1`))
+}
+
+// beginSearch runs a gateway that finds the environment production in a namespace of its own, and returns what asks it.
+func beginSearch(t *testing.T, name string) (*running, func() answer) {
+	t.Helper()
+	namespace := name + "-found"
+	kubeconfig := searcher(t, name+"-home")
+	must(t, controlPlane(t).Namespace(t.Context(), namespace))
+	must(t, controlPlane(t).Service(t.Context(), namespace, "prometheus", "web", 9090, fixture(t).Addr()))
+	annotate(t, namespace, "prometheus", environmentLabel("production"), nil)
+	applied(t, namespace, name+"-home", projectRole)
+	path := searchConfiguration(t, kubeconfig, "{namespaces: {names: ["+namespace+"]}, sources: [services]}", "")
+	g := serve(t, path)
+	secret := created(t, g, path, namespace)
+	query := func() answer { return ask(with(get(instant(g.base(namespace+"/production"), "up")), secret)) }
+	check(t, wantStatus(query(), http.StatusOK))
+	return g, query
+}
+
+// wantMetric checks that a gateway has a metric of that value.
+func wantMetric(g *running, line string) error {
+	if metrics := ask(get(g.admin + "/metrics")).body; !strings.Contains(metrics, line+"\n") {
+		return fmt.Errorf("there is no metric %s", line)
+	}
+	return nil
 }
 
 // refused waits until the API server refuses the gateway itself, and checks that this is no matter of the client's token.

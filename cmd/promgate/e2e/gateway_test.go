@@ -134,7 +134,13 @@ func serve(t testing.TB, path string) *running {
 	must(t, err)
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), beGateway+"="+path)
-	g := &running{process: spawn(t, "the gateway", cmd)}
+	return await(t, spawn(t, "the gateway", cmd))
+}
+
+// await waits until a gateway is ready.
+func await(t testing.TB, p *process) *running {
+	t.Helper()
+	g := &running{process: p}
 	serving := g.log.record(t, "msg", "serving", g.ended)
 	g.url = "http://" + serving["listen"].(string)
 	g.admin = "http://" + serving["admin"].(string)
