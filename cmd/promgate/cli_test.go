@@ -132,7 +132,7 @@ func TestVersion(t *testing.T) {
 
 func TestHelpMentionsEveryCommand(t *testing.T) {
 	help := succeed(t, "--help")
-	for _, c := range []string{"serve", "check", "routes", "token", "keys", "version", "completion"} {
+	for _, c := range []string{"serve", "check", "doctor", "routes", "token", "keys", "version", "completion"} {
 		if !strings.Contains(help, "\n  "+c+" ") {
 			t.Errorf("the help does not list %s:\n%s", c, help)
 		}

@@ -53,8 +53,10 @@ each under its own URL and with its own read-only tokens, and reaches the
 Prometheus servers through the Kubernetes API server's service proxy or by URL.
 
 Start here:
-  promgate check --config promgate.yaml --connect    is the file right, does every Prometheus answer?
-  promgate serve --config promgate.yaml              run the gateway
+  promgate check --config promgate.yaml      is the file right?
+  promgate routes --config promgate.yaml     what is served, and what is not and why?
+  promgate doctor --config promgate.yaml     does every Prometheus answer, and if not, why?
+  promgate serve --config promgate.yaml      run the gateway
   promgate token create --config promgate.yaml --project shop --environment production --expires 720h`,
 		SilenceErrors: true,
 		SilenceUsage:  true,

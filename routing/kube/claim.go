@@ -1,7 +1,9 @@
 package kube
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -51,8 +53,14 @@ type claim struct {
 	faults []string
 }
 
+// maxFaults bounds what is told of one object: an annotation has room for many
+// thousands, and every reader of the routes would get them all.
+const maxFaults = 20
+
 func (c *claim) fault(format string, args ...any) {
-	c.faults = append(c.faults, fmt.Sprintf(format, args...))
+	if len(c.faults) < maxFaults {
+		c.faults = append(c.faults, fmt.Sprintf(format, args...))
+	}
 }
 
 // newClaim reads what is written alike on every kind of object.
@@ -65,13 +73,12 @@ func newClaim(o *unstructured.Unstructured, known []string) *claim {
 		c.fault("%q cannot be the name of an environment; set the label %s to a DNS label, such as production", routing.Clip(c.environment), LabelEnvironment)
 	}
 	annotations := o.GetAnnotations()
-	for name := range annotations {
+	for _, name := range slices.Sorted(maps.Keys(annotations)) {
 		// A misspelled one must not pass for one that is not there.
 		if strings.HasPrefix(name, prefix) && !slices.Contains(known, name) {
 			c.fault("the annotation %s is not known here; the known ones are %s", routing.Clip(name), strings.Join(known, ", "))
 		}
 	}
-	slices.Sort(c.faults) // maps have no order
 	c.readHeaders(annotations[annotationHeaders])
 	c.readAllow(annotations)
 	c.readReplicas(o.GetLabels()[annotationReplicas], annotations[annotationReplicas])
@@ -92,11 +99,11 @@ func (c *claim) readHeaders(text string) {
 		case !ok || !httpguts.ValidHeaderFieldName(name):
 			c.fault("a line of %s is no header; write one a line, such as X-Scope-OrgID: shop", annotationHeaders)
 		case routing.HeaderRefusal(canonical) != "":
-			c.fault("the header %s cannot be set in %s: %s", canonical, annotationHeaders, routing.HeaderRefusal(canonical))
+			c.fault("the header %s cannot be set in %s: %s", routing.Clip(canonical), annotationHeaders, routing.HeaderRefusal(canonical))
 		case c.ref.Headers[canonical] != nil:
-			c.fault("%s has the header %s twice; keep one", annotationHeaders, canonical)
+			c.fault("%s has the header %s twice; keep one", annotationHeaders, routing.Clip(canonical))
 		case value == "" || !httpguts.ValidHeaderFieldValue(value):
-			c.fault("the value of the header %s in %s is empty or no plain text; correct it", canonical, annotationHeaders)
+			c.fault("the value of the header %s in %s is empty or no plain text; correct it", routing.Clip(canonical), annotationHeaders)
 		default:
 			if c.ref.Headers == nil {
 				c.ref.Headers = http.Header{}
@@ -133,12 +140,12 @@ func (c *claim) readReplicas(label, annotation string) {
 		c.fault("the label and the annotation %s contradict each other; keep one", annotationReplicas)
 		return
 	}
-	switch text := label + annotation; {
-	case text == "", label == "any", annotation == "any":
-	case label == "pin", annotation == "pin":
+	switch text := cmp.Or(label, annotation); text {
+	case "", "any":
+	case "pin":
 		c.ref.Pin = true
 	default:
-		c.fault("%s is %q; write any or pin", annotationReplicas, routing.Clip(label+annotation))
+		c.fault("%s is %q; write any or pin", annotationReplicas, routing.Clip(text))
 	}
 }
 

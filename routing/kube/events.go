@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"maps"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,8 +26,10 @@ const (
 	eventPause = 20 * time.Millisecond
 	// eventsDenied is how long no event is tried in a namespace that takes none.
 	eventsDenied = 10 * time.Minute
-	// maxNote is the API's bound on an event's text.
-	maxNote = 1024
+	// maxNote and maxEventName are the API's bounds on an event's text and
+	// name, in bytes.
+	maxNote      = 1024
+	maxEventName = 253
 )
 
 var eventsResource = schema.GroupVersionResource{Group: "events.k8s.io", Version: "v1", Resource: "events"}
@@ -78,17 +81,20 @@ func (a *announcer) announce(project string, unserved []routing.Candidate, objec
 // object and reason, so that all replicas of the gateway write it once.
 func event(o *object, c routing.Candidate) *unstructured.Unstructured {
 	sum := sha256.Sum256([]byte(string(o.UID) + "\x00" + c.Reason))
+	suffix := "." + hex.EncodeToString(sum[:8])
+	// What is cut off must not leave an end that no name may have.
+	name := strings.TrimRight(o.Name[:min(len(o.Name), maxEventName-len(suffix))], ".-") + suffix
 	host, _ := os.Hostname() // for people alone
 	note, reason := c.Reason, "Invalid"
 	if c.Cause == routing.CauseConflict {
 		reason = "Conflict"
 	}
 	if len(note) > maxNote {
-		note = note[:maxNote]
+		note = strings.ToValidUTF8(note[:maxNote], "")
 	}
 	return &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "events.k8s.io/v1", "kind": "Event",
-		"metadata":            map[string]any{"name": o.Name + "." + hex.EncodeToString(sum[:8]), "namespace": o.Namespace},
+		"metadata":            map[string]any{"name": name, "namespace": o.Namespace},
 		"eventTime":           metav1.NowMicro().UTC().Format(metav1.RFC3339Micro),
 		"reportingController": prefix + "gateway", "reportingInstance": "promgate-" + host,
 		"action": "Route", "reason": reason,

@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/cache"
@@ -25,11 +24,8 @@ type watchKey struct {
 	namespace string
 }
 
-// follower follows the objects of one source in one namespace or in all, through
-// client-go's reflector: it lists, watches, resumes, and lists again when the
-// API server no longer knows where it was (410). What it saw stays meanwhile.
-//
-// It is the reflector's store: nothing is kept twice.
+// follower follows the objects of one source in one namespace or in all. It is
+// the reflector's store: nothing is kept twice.
 type follower struct {
 	d      *Discovery
 	key    watchKey
@@ -63,15 +59,7 @@ func (d *Discovery) startWatch(ctx context.Context, background *sync.WaitGroup, 
 
 func (w *follower) run(ctx context.Context) {
 	w.awaitInstalled(ctx)
-	reflector := cache.NewReflectorWithOptions(
-		cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{ListWithContextFunc: w.list, WatchFuncWithContext: w.watch}, w.d.cluster.client),
-		&unstructured.Unstructured{}, w,
-		cache.ReflectorOptions{
-			Name: w.key.source.name, TypeDescription: w.key.source.gvr.String(),
-			// An outage of the API server ends for the routes soon after it ends.
-			Backoff: &wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.3, Steps: 10, Cap: 10 * time.Second},
-		})
-	reflector.RunWithContext(ctx)
+	w.d.cluster.reflect(ctx, w.key.source.gvr, &cache.ListWatch{ListWithContextFunc: w.list, WatchFuncWithContext: w.watch}, w)
 }
 
 // awaitInstalled waits until the API server knows the kind: asking for that is

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"sync"
@@ -13,13 +12,10 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/klog/v2"
 )
 
 const (
@@ -27,10 +23,6 @@ const (
 	firstSync = 2 * time.Second
 	// idleAfter is when a watch ends that nobody has used.
 	idleAfter = 30 * time.Minute
-	// The pause after a failed watch doubles from the first to the second: a
-	// Role that is granted has its effect soon.
-	firstPause = 500 * time.Millisecond
-	maxPause   = 10 * time.Second
 )
 
 // sliceWatch follows the EndpointSlices of one namespace, through client-go's
@@ -98,7 +90,9 @@ func (w *sliceWatch) run(ctx context.Context) {
 	patience := time.AfterFunc(firstSync, w.settle)
 	idle := time.NewTimer(idleAfter)
 	var following sync.WaitGroup
-	following.Go(func() { w.follow(ctx) })
+	following.Go(func() {
+		w.cluster.reflect(ctx, endpointSlices, &cache.ListWatch{ListWithContextFunc: w.list, WatchFuncWithContext: w.watch}, w)
+	})
 	defer func() {
 		w.end()
 		patience.Stop()
@@ -137,31 +131,6 @@ func (w *sliceWatch) stopIfIdle() (again time.Duration, over bool) {
 	}
 	w.ended.Store(true)
 	return 0, true
-}
-
-// follow lists and watches again and again. The reflector's own loop would
-// write each failure into the log; the targets' records tell what is wrong
-// once, and what to do.
-func (w *sliceWatch) follow(ctx context.Context) {
-	source := &cache.ListWatch{ListWithContextFunc: w.list, WatchFuncWithContext: w.watch}
-	reflector := cache.NewReflectorWithOptions(
-		cache.ToListWatcherWithWatchListSemantics(source, w.cluster.client), &unstructured.Unstructured{}, w,
-		cache.ReflectorOptions{
-			Name: endpointSlices.Resource, TypeDescription: endpointSlices.String(),
-			Backoff: &wait.Backoff{Duration: firstPause, Factor: 2, Jitter: 0.3, Steps: 10, Cap: maxPause},
-		})
-	ctx = klog.NewContext(ctx, klog.Logger{})
-	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, maxPause) {
-		began := time.Now()
-		_ = reflector.ListAndWatchWithContext(ctx) // result has noted it
-		if time.Since(began) > time.Minute {
-			pause = firstPause
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause + rand.N(pause/3)):
-		}
-	}
 }
 
 func (w *sliceWatch) list(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {

@@ -61,14 +61,14 @@ func readService(o *unstructured.Unstructured) *claim {
 	}
 	ports := declaredPorts(o)
 	switch port := annotations[annotationPort]; {
+	case len(ports) == 0:
+		c.fault("the Service has no TCP port; give it one")
 	case port != "" && slices.ContainsFunc(ports, func(p servicePort) bool { return p.name == port || p.number == port }):
 		c.ref.Port = port
 	case port != "":
 		c.fault("the Service has no port %q; set %s to one of %s", routing.Clip(port), annotationPort, portList(ports))
 	case len(ports) == 1:
 		c.ref.Port = ports[0].best()
-	case len(ports) == 0:
-		c.fault("the Service has no port; give it one")
 	default:
 		c.fault("the Service has several ports; set the annotation %s to one of %s", annotationPort, portList(ports))
 	}
@@ -95,16 +95,24 @@ func declaredPorts(o *unstructured.Unstructured) []servicePort {
 			continue
 		}
 		name, _ := fields["name"].(string)
+		if strings.Trim(name, "0123456789") == "" {
+			name = "" // the API server takes such a name for the number of a port
+		}
 		number, _ := fields["port"].(int64)
 		ports = append(ports, servicePort{name: name, number: strconv.FormatInt(number, 10)})
 	}
 	return ports
 }
 
+// portList names the ports, for a sentence that stays readable.
 func portList(ports []servicePort) string {
+	const most = 10
 	var names []string
-	for _, p := range ports {
+	for _, p := range ports[:min(len(ports), most)] {
 		names = append(names, p.best())
+	}
+	if len(ports) > most {
+		names = append(names, "…")
 	}
 	return strings.Join(names, ", ")
 }
@@ -129,6 +137,13 @@ func readPrometheus(o *unstructured.Unstructured) *claim {
 	}
 	if c.ref.Port == "" {
 		c.ref.Port = operatedPort
+	}
+	// Their definition allows any text.
+	if !routing.IsLabel(c.ref.Name) {
+		c.fault("spec.serviceName is %q; write the name of a Service", routing.Clip(c.ref.Name))
+	}
+	if problem := routing.PortProblem(c.ref.Port); problem != "" {
+		c.fault("spec.portName: %s; write one such as %s", problem, operatedPort)
 	}
 	c.setPath(field("routePrefix"), "spec.routePrefix")
 	if _, secure, _ := unstructured.NestedMap(o.Object, "spec", "web", "tlsConfig"); secure {

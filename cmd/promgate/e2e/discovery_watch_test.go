@@ -200,6 +200,9 @@ func TestDiscoveryDenied(t *testing.T) {
 	if n := strings.Count(g.log.String(), `"msg":"discovery does not see everything"`); n != 2 {
 		t.Errorf("the log says %d times that it may not see something, want once for each source:\n%s", n, g.log)
 	}
+	if strings.Contains(g.log.String(), `"level":"ERROR"`) {
+		t.Errorf("the log tells of each attempt:\n%s", g.log)
+	}
 	g.log.await(t, "word that it works again", g.ended, func(line string) bool { return strings.Contains(line, "discovery works again") })
 }
 

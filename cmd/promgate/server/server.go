@@ -97,7 +97,9 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	s.logger = newLogger(o.Log, s.config.Log, &s.level)
 	logKube.Do(func() { kube.LogTo(s.logger) })
 	s.meters = newMeters(s.registry, o.Version, o.Revision)
-	s.upstreams.options = kube.Options{Logger: s.logger}
+	s.upstreams.options = kube.Options{
+		Logger: s.logger, OnPinned: func(outcome string) { s.meters.pinned.WithLabelValues(outcome).Inc() },
+	}
 	s.discovery = newDiscovery(s.install)
 	s.registry.MustRegister(s.discovery)
 	if err := s.open(ctx, o); err != nil {

@@ -42,6 +42,7 @@ type meters struct {
 	reloads    *prometheus.CounterVec
 	routes     prometheus.Gauge
 	checks     *prometheus.CounterVec
+	pinned     *prometheus.CounterVec
 }
 
 func newMeters(r prometheus.Registerer, version, revision string) *meters {
@@ -62,12 +63,15 @@ func newMeters(r prometheus.Registerer, version, revision string) *meters {
 			Name: "promgate_token_checks_total", Help: "Endpoint tokens checked, by result; ok_cached cost no signature check.",
 		}, []string{"result"}),
 	}
+	m.pinned = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "promgate_pinned_requests_total", Help: "Questions to pinned environments, by who answered: pinned (the preferred pod), next (another one) or service (any, through the service proxy).",
+	}, []string{"outcome"})
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "promgate_build_info", Help: "Always 1; the labels tell what is running.",
 		ConstLabels: prometheus.Labels{"version": version, "revision": revision, "goversion": runtime.Version()},
 	})
 	info.Set(1)
-	r.MustRegister(m.reloadOK, m.reloadTime, m.reloads, m.routes, m.checks, info,
+	r.MustRegister(m.reloadOK, m.reloadTime, m.reloads, m.routes, m.checks, m.pinned, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
