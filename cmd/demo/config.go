@@ -16,7 +16,7 @@ type gatewayConfig struct {
 	Log         logConfig       `yaml:"log"`
 	Shutdown    shutdownConfig  `yaml:"shutdown"`
 	Clusters    []clusterConfig `yaml:"clusters,omitempty"`
-	Projects    []projectConfig `yaml:"projects"`
+	Projects    []projectConfig `yaml:"projects,omitempty"`
 }
 
 type logConfig struct {
@@ -31,6 +31,12 @@ type shutdownConfig struct {
 type clusterConfig struct {
 	Name       string `yaml:"name"`
 	Kubeconfig string `yaml:"kubeconfig"`
+	Discovery  struct {
+		Namespaces struct {
+			Names []string `yaml:"names"`
+		} `yaml:"namespaces"`
+		Sources []string `yaml:"sources"`
+	} `yaml:"discovery"`
 }
 
 type projectConfig struct {
@@ -38,19 +44,9 @@ type projectConfig struct {
 	Environments []environmentConfig `yaml:"environments"`
 }
 
-// environmentConfig has either a URL or a service.
 type environmentConfig struct {
-	Name    string         `yaml:"name"`
-	URL     string         `yaml:"url,omitempty"`
-	Service *serviceConfig `yaml:"service,omitempty"`
-}
-
-type serviceConfig struct {
-	Cluster   string `yaml:"cluster"`
-	Namespace string `yaml:"namespace"`
-	Name      string `yaml:"name"`
-	Port      string `yaml:"port"`
-	Scheme    string `yaml:"scheme"`
+	Name string `yaml:"name"`
+	URL  string `yaml:"url"`
 }
 
 func newGatewayConfig(listen, admin, dataDir string) gatewayConfig {
@@ -62,13 +58,8 @@ func newGatewayConfig(listen, admin, dataDir string) gatewayConfig {
 	}
 }
 
-// urlTarget leads to a server directly.
-func urlTarget(e *environment) environmentConfig {
-	return environmentConfig{Name: e.Name, URL: e.server.URL()}
-}
-
-// addEnvironments adds every environment to its project, with a target made by the function.
-func (c *gatewayConfig) addEnvironments(environments []*environment, target func(*environment) environmentConfig) {
+// addEnvironments adds every environment to its project. Their servers are reached directly.
+func (c *gatewayConfig) addEnvironments(environments []*environment) {
 	index := map[string]int{}
 	for _, e := range environments {
 		at, known := index[e.Project]
@@ -77,7 +68,7 @@ func (c *gatewayConfig) addEnvironments(environments []*environment, target func
 			index[e.Project] = at
 			c.Projects = append(c.Projects, projectConfig{Name: e.Project})
 		}
-		c.Projects[at].Environments = append(c.Projects[at].Environments, target(e))
+		c.Projects[at].Environments = append(c.Projects[at].Environments, environmentConfig{Name: e.Name, URL: e.server.URL()})
 	}
 }
 

@@ -78,7 +78,7 @@ func (d *demo) serve(ctx context.Context, program string, started time.Time) (er
 			return err
 		}
 	} else {
-		cfg.addEnvironments(environments, urlTarget)
+		cfg.addEnvironments(environments)
 	}
 	file := filepath.Join(d.dir, "promgate.yaml")
 	if err := cfg.write(file); err != nil {

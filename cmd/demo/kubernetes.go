@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/promgate/promgate/cmd/demo/cluster"
 )
@@ -15,11 +16,33 @@ const (
 	servicePort      = 9090
 )
 
+// environmentLabel makes a Service an environment.
+const environmentLabel = `
+apiVersion: v1
+kind: Service
+metadata: {name: %s, namespace: %s, labels: {promgate.io/environment: %s}}
+`
+
+// discoveryRole lets the gateway find the environments of a project.
+const discoveryRole = `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: promgate-discovery, namespace: %s}
+rules:
+  - {apiGroups: [""], resources: [namespaces], verbs: [get]}
+  - {apiGroups: [""], resources: [services], verbs: [list, watch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: promgate-discovery, namespace: %s}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: promgate-discovery}
+subjects: [{kind: ServiceAccount, name: %s, namespace: %s}]
+`
+
 func (e *environment) serviceName() string { return "prometheus-" + e.Name }
 
-// throughCluster starts a Kubernetes API server, puts the environments' servers behind Services there, and makes the
-// configuration lead through its service proxy with an account that may use just these. release is to be called in any
-// case; it stops the API server.
+// throughCluster starts a Kubernetes API server, puts the environments' servers behind labelled Services there, and has the
+// gateway find them, with an account that may use just these. release is to be called in any case; it stops the API server.
 func (d *demo) throughCluster(ctx context.Context, cfg *gatewayConfig, environments []*environment) (release func(), err error) {
 	release = func() {}
 	binary := d.opts.controlplane
@@ -47,8 +70,14 @@ func (d *demo) throughCluster(ctx context.Context, cfg *gatewayConfig, environme
 	if err != nil {
 		return release, err
 	}
-	cfg.Clusters = []clusterConfig{{Name: clusterName, Kubeconfig: kubeconfig}}
-	cfg.addEnvironments(environments, serviceTarget)
+	found := clusterConfig{Name: clusterName, Kubeconfig: kubeconfig}
+	found.Discovery.Sources = []string{"services"}
+	for _, e := range environments {
+		if names := &found.Discovery.Namespaces.Names; !slices.Contains(*names, e.Project) {
+			*names = append(*names, e.Project)
+		}
+	}
+	cfg.Clusters = []clusterConfig{found}
 	return release, nil
 }
 
@@ -66,6 +95,9 @@ func exposeServices(ctx context.Context, c *cluster.Cluster, environments []*env
 		if err := c.Service(ctx, e.Project, e.serviceName(), servicePortName, servicePort, e.server.Addr()); err != nil {
 			return err
 		}
+		if err := c.Apply(ctx, fmt.Appendf(nil, environmentLabel, e.serviceName(), e.Project, e.Name)); err != nil {
+			return err
+		}
 		names[e.Project] = append(names[e.Project], cluster.ProxyName("http", e.serviceName(), servicePortName))
 	}
 	account := cluster.ServiceAccount(gatewayNamespace, gatewayAccount)
@@ -73,13 +105,9 @@ func exposeServices(ctx context.Context, c *cluster.Cluster, environments []*env
 		if err := c.AllowServiceProxy(ctx, project, account, services); err != nil {
 			return err
 		}
+		if err := c.Apply(ctx, fmt.Appendf(nil, discoveryRole, project, project, gatewayAccount, gatewayNamespace)); err != nil {
+			return err
+		}
 	}
 	return nil
-}
-
-// serviceTarget leads to a server through the cluster's service proxy.
-func serviceTarget(e *environment) environmentConfig {
-	return environmentConfig{Name: e.Name, Service: &serviceConfig{
-		Cluster: clusterName, Namespace: e.Project, Name: e.serviceName(), Port: servicePortName, Scheme: "http",
-	}}
 }

@@ -68,6 +68,9 @@ func (d *Discovery) report(key problemKey, err error) {
 		p.Text = fmt.Sprintf("the namespace %s does not exist; make it, or take it out of discovery.namespaces.names", key.namespace)
 	case apierrors.IsForbidden(err):
 		p.Text = fmt.Sprintf("the gateway may not see %s %s: grant it what is missing", key.source, where)
+		if key.source != "namespaces" {
+			p.Text += ", or take it out of discovery.sources"
+		}
 		p.Apply = d.cluster.discoveryRole(key, d.sources)
 	case apierrors.IsUnauthorized(err):
 		p.Text = "the API server does not accept the gateway's credentials; renew them"

@@ -32,14 +32,8 @@ func Search(ctx context.Context, cfg *config.Config) (*routing.Table, []Problem,
 	d.quiet = true
 	d.apply(cfg, u, candidates)
 	defer d.close()
-	timeout := time.After(firstSearch)
-	for _, s := range d.searches {
-		select {
-		case <-s.Settled():
-		case <-timeout:
-		case <-ctx.Done():
-			return nil, nil, ctx.Err()
-		}
+	if err := d.await(ctx); err != nil {
+		return nil, nil, err
 	}
 	var problems []Problem
 	for _, name := range slices.Sorted(maps.Keys(d.searches)) {
@@ -58,6 +52,32 @@ func Search(ctx context.Context, cfg *config.Config) (*routing.Table, []Problem,
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.merger.Table(), problems, nil
+}
+
+// await waits until all searches are over, or until those that are not have
+// said why for some seconds: a person waits for the answer.
+func (d *discovery) await(ctx context.Context) error {
+	const patience = 5 * time.Second
+	look := time.NewTicker(100 * time.Millisecond)
+	defer look.Stop()
+	for {
+		over, waited := true, time.Since(d.started)
+		for _, s := range d.searches {
+			select {
+			case <-s.Settled():
+			default:
+				over = over && waited > patience && len(s.Problems()) > 0
+			}
+		}
+		if over || waited > firstSearch {
+			return nil
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // ExamineClusters looks whether the clusters that are searched can be reached
