@@ -36,17 +36,19 @@ run: demo ## Start a gateway with four Prometheus servers to try (ADDR=127.0.0.1
 run-kubernetes: demo controlplane ## The same, through a real Kubernetes API server
 	exec bin/demo --promgate bin/promgate --kubernetes --controlplane bin/controlplane $(if $(ADDR),--addr $(ADDR)) $(if $(INFO),--info $(INFO))
 
+# What a build of kube-apiserver and kubectl says of its version.
+KUBE_LDFLAGS = -s -w -X k8s.io/component-base/version.gitVersion=$$($(GO) list -C testdata/controlplane -m -f '{{.Version}}' k8s.io/kubernetes)
+
 .PHONY: controlplane
 controlplane:
 	@echo "building the local control plane (kube-apiserver and etcd; minutes, the first time)"
-	CGO_ENABLED=0 $(GO) build -C testdata/controlplane -trimpath -buildvcs=false -ldflags "-s -w" -o $(PROMGATE_CONTROLPLANE) .
+	CGO_ENABLED=0 $(GO) build -C testdata/controlplane -trimpath -buildvcs=false -ldflags "$(KUBE_LDFLAGS)" -o $(PROMGATE_CONTROLPLANE) .
 
 .PHONY: kubectl
 kubectl:
 	@echo "building kubectl (minutes, the first time)"
 	CGO_ENABLED=0 $(GO) build -C testdata/controlplane -trimpath -buildvcs=false \
-		-ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$$($(GO) list -C testdata/controlplane -m -f '{{.Version}}' k8s.io/kubernetes)" \
-		-o $(PROMGATE_KUBECTL) k8s.io/kubernetes/cmd/kubectl
+		-ldflags "$(KUBE_LDFLAGS)" -o $(PROMGATE_KUBECTL) k8s.io/kubernetes/cmd/kubectl
 
 .PHONY: prometheus
 prometheus:

@@ -235,9 +235,9 @@ func (d *Discovery) publish() {
 	}
 }
 
-// Announce tells why candidates of a project are not served: in the log, and
-// as an Event on the object where the Role allows it. Each reason is told
-// once. Candidates of other sources than this cluster go to the log alone.
+// Announce tells why candidates of a project are not served, as far as they
+// come from this cluster: in the log, and as an Event on the object where the
+// Role allows it. Each reason is told once.
 func (d *Discovery) Announce(project string, unserved []routing.Candidate) {
 	d.mu.Lock()
 	objects := map[string]*object{}

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -72,7 +73,7 @@ func (w *follower) awaitInstalled(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		known, err := w.d.cluster.knows(ctx, w.key.source.gvr)
-		if known || err != nil && !apierrors.IsNotFound(err) {
+		if known || err != nil {
 			return // the watch itself meets what is wrong, and tells
 		}
 		w.note(func() { w.missing = true })
@@ -112,14 +113,13 @@ func (w *follower) result(ctx context.Context, err error) {
 		return // it was given up, or is done again from the start
 	}
 	w.note(func() {
+		if !w.current() {
+			return
+		}
 		w.denied = apierrors.IsForbidden(err)
 		w.missing = apierrors.IsNotFound(err)
-		wide := w.key.namespace == "" && w.key.source.read != nil
-		if w.denied && wide && !w.synced {
-			return // it goes on namespace by namespace
-		}
-		if w.missing {
-			err = nil
+		if w.missing || w.denied && w.key.namespace == "" && w.key.source.read != nil {
+			err = nil // it is no fault, or goes on namespace by namespace
 		}
 		w.d.report(problemKey{w.key.source.name, w.key.namespace}, err)
 	})
@@ -191,10 +191,13 @@ func (w *follower) Resync() error { return nil }
 func (w *follower) locked(change func()) {
 	w.d.mu.Lock()
 	defer w.d.mu.Unlock()
-	if current := w.d.watches[w.key]; current == w || w == w.d.selecting || w.key.source.read == nil {
+	if w.current() {
 		change()
 	}
 }
+
+// current tells whether the watch was not stopped. The lock is held.
+func (w *follower) current() bool { return w.d.watches[w.key] == w || w.d.selecting == w }
 
 // known are the objects that the watch answers for. The lock is held.
 func (w *follower) known() []*object {
@@ -270,7 +273,7 @@ func (d *Discovery) selectSpace(namespace *object) {
 func (d *Discovery) deselectSpace(name string) {
 	if sp := d.spaces[name]; sp != nil {
 		sp.selected, sp.project, sp.checked = false, nil, false
-		delete(d.problems, problemKey{"namespaces", name})
+		maps.DeleteFunc(d.problems, func(key problemKey, _ Problem) bool { return key.namespace == name })
 		d.touch(name)
 	}
 }

@@ -260,6 +260,13 @@ subjects: [{kind: ServiceAccount, name: promgate, namespace: HOME}]
 			if strings.Contains(g.log.String(), "discovery does not see everything") {
 				t.Errorf("the log complains:\n%s", g.log)
 			}
+			// One without a Role is told of for as long as it is selected.
+			must(t, c.Namespace(ctx, mode.name+"-c"))
+			label(mode.name+"-c", "yes")
+			up, without := `promgate_discovery_source_up{cluster="local",source="services"} `, map[string]string{"narrow": "0", "wide": "1"}[mode.name]
+			eventually(t, func() error { return wantMetric(g, up+without) })
+			label(mode.name+"-c", "no")
+			eventually(t, func() error { return wantMetric(g, up+"1") })
 		})
 	}
 }

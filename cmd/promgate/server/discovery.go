@@ -125,7 +125,9 @@ func (d *discovery) found(cluster string, s *search, changed map[string][]routin
 	} else {
 		changed = maps.Clone(changed)
 		for e := range before.All() { // an earlier search's too
-			changed[e.Project.Name] = changed[e.Project.Name]
+			if _, known := changed[e.Project.Name]; !known {
+				changed[e.Project.Name] = nil
+			}
 		}
 		d.merger.Replace(source(cluster), changed)
 		s.begun = true
