@@ -55,35 +55,44 @@ failed anywhere.`,
 		if err != nil {
 			return err
 		}
-		cfg, err := load(c, *path)
-		if err != nil {
-			return err
-		}
-		table, problems, err := server.Search(c.Context(), cfg)
-		if err != nil {
-			return err
-		}
-		chosen, err := choose(table, *project, *environment)
-		if err != nil {
-			return err
-		}
-		var opens func(*routing.Environment) routing.Hop
-		if *token != "" {
-			check, err := newTokenCheck(c.Context(), cfg, secret, chosen)
-			if err != nil {
-				return err
-			}
-			opens = func(e *routing.Environment) routing.Hop { return check.hop(e, *environment != "") }
-		}
-		var clusters []gateway.Diagnosis
-		if *project == "" {
-			if clusters, err = server.ExamineClusters(c.Context(), cfg, problems); err != nil {
-				return err
-			}
-		}
-		return diagnose(c, cfg, clusters, chosen, opens, *output == "json")
+		return doctor(c, *path, *project, *environment, secret, *output == "json")
 	}
 	return c
+}
+
+// doctor examines what is chosen; secret is a token to check, or empty.
+func doctor(c *cobra.Command, path, project, environment, secret string, asJSON bool) error {
+	cfg, err := load(c, path)
+	if err != nil {
+		return err
+	}
+	table, problems, err := server.Search(c.Context(), cfg)
+	if err != nil {
+		return err
+	}
+	chosen, unknown := choose(table, project, environment)
+	if unknown != nil && len(problems) == 0 {
+		return unknown
+	}
+	var opens func(*routing.Environment) routing.Hop
+	if secret != "" {
+		check, err := newTokenCheck(c.Context(), cfg, secret, chosen)
+		if err != nil {
+			return err
+		}
+		opens = func(e *routing.Environment) routing.Hop { return check.hop(e, environment != "") }
+	}
+	var clusters []gateway.Diagnosis
+	if project == "" || unknown != nil { // it may be where the gateway cannot look
+		if clusters, err = server.ExamineClusters(c.Context(), cfg, problems); err != nil {
+			return err
+		}
+	}
+	err = diagnose(c, cfg, clusters, chosen, opens, asJSON)
+	if unknown != nil {
+		return fmt.Errorf("%w; what cannot be seen of the clusters may be why", unknown)
+	}
+	return err
 }
 
 // diagnose examines the environments and prints what it finds in their order,

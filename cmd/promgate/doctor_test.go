@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -305,5 +306,33 @@ func TestDoctorTokenFromStandardInput(t *testing.T) {
 	root.SetOut(&out)
 	if err := root.ExecuteContext(t.Context()); err != nil || !strings.Contains(out.String(), "  ok       token        the token ") {
 		t.Errorf("%v: %s", err, out.String())
+	}
+}
+
+// TestClusterOutOfReach searches a cluster whose API server is not there.
+func TestClusterOutOfReach(t *testing.T) {
+	t.Parallel()
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	address := closed.Addr().String()
+	must(t, closed.Close())
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	must(t, os.WriteFile(kubeconfig, fmt.Appendf(nil, `{apiVersion: v1, kind: Config, current-context: c,
+clusters: [{name: c, cluster: {server: "https://%s"}}], contexts: [{name: c, context: {cluster: c, user: u}}], users: [{name: u, user: {token: hunter2}}]}`, address), 0o600))
+	config := configure(t, preamble+fmt.Sprintf("clusters:\n  - {name: local, kubeconfig: %q, discovery: {namespaces: {names: [shop]}}}\n", kubeconfig)+
+		strings.ReplaceAll(shop("production", "http://prometheus.example"), "name: shop", "name: static"))
+
+	stdout, stderr, status := command(t, "routes", "--config", config)
+	if status != 0 || !strings.Contains(stdout, "static") || !strings.Contains(stderr, "warning: cluster local: namespaces in namespace shop cannot be read right now") {
+		t.Errorf("routes: status %d, %s%s", status, stdout, stderr)
+	}
+	stdout, stderr, status = command(t, "doctor", "--config", config, "--project", "shop", "--environment", "production")
+	if status != 1 || !strings.HasPrefix(stdout, "cluster local\n  FAILED   api server   connection refused by https://"+address) ||
+		stderr != "promgate: there is no environment shop/production: promgate routes lists those that are there; what cannot be seen of the clusters may be why\n" {
+		t.Errorf("doctor: status %d, %s%s", status, stdout, stderr)
+	}
+	_, stderr, status = command(t, "token", "create", "--config", config, "--project", "shop")
+	if status != 1 || !strings.Contains(stderr, "project shop is not known") || !strings.Contains(stderr, "warning: cluster local") {
+		t.Errorf("token create: status %d, %s", status, stderr)
 	}
 }

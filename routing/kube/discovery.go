@@ -22,6 +22,8 @@ const (
 	settleTimeout = 20 * time.Second
 	// recheckInterval is how often namespaces that are not watched are read.
 	recheckInterval = 10 * time.Second
+	// checkTimeout bounds one read of a namespace, or of what is installed.
+	checkTimeout = 10 * time.Second
 )
 
 // CheckSelector tells whether a label selector is well formed. The empty one
@@ -65,6 +67,8 @@ type Discovery struct {
 	// seen counts the objects seen so far: see space.verified.
 	seen    uint64
 	watches map[watchKey]*follower
+	// kinds are those of the sources that have to be installed.
+	kinds map[*source]*kind
 	// narrow holds the sources that are watched namespace by namespace.
 	narrow map[*source]bool
 	// selecting is the watch of namespaces; nil where they are named.
@@ -79,12 +83,15 @@ func (c *Cluster) NewDiscovery(o DiscoveryOptions) *Discovery {
 	d := &Discovery{
 		cluster: c, options: o, events: newAnnouncer(c),
 		wake: make(chan struct{}, 1), settled: make(chan struct{}),
-		spaces: map[string]*space{}, dirty: map[string]struct{}{}, watches: map[watchKey]*follower{}, narrow: map[*source]bool{},
+		spaces: map[string]*space{}, dirty: map[string]struct{}{}, watches: map[watchKey]*follower{}, kinds: map[*source]*kind{}, narrow: map[*source]bool{},
 		problems: map[problemKey]Problem{}, checks: make(chan struct{}, 16),
 	}
 	for _, s := range sources {
 		if len(o.Sources) == 0 || slices.Contains(o.Sources, s.name) {
 			d.sources = append(d.sources, s)
+			if !s.builtIn() {
+				d.kinds[s] = &kind{installed: make(chan struct{})}
+			}
 		}
 	}
 	for _, name := range o.Names {
@@ -104,6 +111,9 @@ func (d *Discovery) Run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	background.Go(func() { d.events.run(ctx) })
+	for s := range d.kinds {
+		background.Go(func() { d.awaitInstalled(ctx, s) })
+	}
 	if len(d.options.Names) == 0 {
 		d.mu.Lock()
 		d.selecting = d.startWatch(ctx, &background, namespaceSource(d.options.Selector), "")

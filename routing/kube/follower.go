@@ -15,10 +15,6 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// installedInterval is how often an API server is asked whether it has come to
-// know a kind.
-const installedInterval = 5 * time.Second
-
 // watchKey is a watch by its source and its namespace; empty: all.
 type watchKey struct {
 	source    *source
@@ -35,11 +31,14 @@ type follower struct {
 	// The following are under the Discovery's lock.
 	synced  bool // everything that there is was seen once
 	denied  bool // it may not
-	missing bool // the kind is not installed
+	missing bool // the kind is no longer installed
 }
 
-// over tells whether the first look is over.
-func (w *follower) over() bool { return w.synced || w.denied || w.missing }
+// over tells whether the first look is over. The lock is held.
+func (w *follower) over() bool {
+	k := w.d.kinds[w.key.source]
+	return w.synced || w.denied || w.missing || k != nil && k.absent
+}
 
 // startWatch starts a watch. The lock is held.
 func (d *Discovery) startWatch(ctx context.Context, background *sync.WaitGroup, s *source, namespace string) *follower {
@@ -59,30 +58,14 @@ func (d *Discovery) startWatch(ctx context.Context, background *sync.WaitGroup, 
 }
 
 func (w *follower) run(ctx context.Context) {
-	w.awaitInstalled(ctx)
-	w.d.cluster.reflect(ctx, w.key.source.gvr, &cache.ListWatch{ListWithContextFunc: w.list, WatchFuncWithContext: w.watch}, w)
-}
-
-// awaitInstalled waits until the API server knows the kind: asking for that is
-// allowed to everybody, and cheaper than being refused in every namespace.
-func (w *follower) awaitInstalled(ctx context.Context) {
-	if w.key.source.builtIn() {
-		return
-	}
-	ticker := time.NewTicker(installedInterval)
-	defer ticker.Stop()
-	for {
-		known, err := w.d.cluster.knows(ctx, w.key.source.gvr)
-		if known || err != nil {
-			return // the watch itself meets what is wrong, and tells
-		}
-		w.note(func() { w.missing = true })
+	if k := w.d.kinds[w.key.source]; k != nil {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-k.installed:
 		}
 	}
+	w.d.cluster.reflect(ctx, w.key.source.gvr, &cache.ListWatch{ListWithContextFunc: w.list, WatchFuncWithContext: w.watch}, w)
 }
 
 // note changes the watch's state.

@@ -2,15 +2,11 @@ package kube
 
 import (
 	"cmp"
-	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // Problem is a part of a search that does not work.
@@ -86,37 +82,4 @@ func (d *Discovery) report(key problemKey, err error) {
 		attributes = append(attributes, "advice", p.Apply)
 	}
 	d.cluster.logger.Warn("discovery does not see everything", attributes...)
-}
-
-// knows asks the API server whether it has the resource.
-func (c *Cluster) knows(ctx context.Context, gvr schema.GroupVersionResource) (bool, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, join(c.base, "/apis/"+gvr.Group+"/"+gvr.Version).String(), nil)
-	if err != nil {
-		return false, err
-	}
-	response, err := c.transport.RoundTrip(request)
-	if err != nil {
-		return false, err
-	}
-	defer response.Body.Close()
-	var list struct {
-		Resources []struct {
-			Name string `json:"name"`
-		} `json:"resources"`
-	}
-	if response.StatusCode == http.StatusNotFound {
-		return false, nil
-	}
-	if response.StatusCode != http.StatusOK {
-		return false, fmt.Errorf("the API server answered %s", response.Status)
-	}
-	if err := json.NewDecoder(response.Body).Decode(&list); err != nil {
-		return false, err
-	}
-	for _, r := range list.Resources {
-		if r.Name == gvr.Resource {
-			return true, nil
-		}
-	}
-	return false, nil
 }

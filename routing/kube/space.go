@@ -235,7 +235,7 @@ func (d *Discovery) check(ctx context.Context, sp *space) {
 	seen := d.seen
 	sp.stale = false
 	d.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	namespace, err := d.cluster.client.Resource(namespaces).Get(ctx, sp.name, metav1.GetOptions{})
 	d.mu.Lock()

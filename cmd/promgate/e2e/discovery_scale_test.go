@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -186,6 +187,9 @@ func kindInstalled(t *testing.T, c *cluster.Cluster, g *running, path string) {
 	t.Helper()
 	ctx := t.Context()
 	check(t, wantMetric(g, `promgate_discovery_source_up{cluster="local",source="prometheuses"} 1`))
+	if n := strings.Count(g.log.String(), "a kind is not installed"); n != 1 {
+		t.Errorf("the log says %d times that the kind is not installed, want once", n)
+	}
 	must(t, c.InstallCRDs(ctx))
 	must(t, c.Service(ctx, "project-0", "prometheus-operated", "web", 9090, fixture(t).Addr()))
 	must(t, c.Apply(ctx, []byte("apiVersion: monitoring.coreos.com/v1\nkind: Prometheus\nmetadata: {name: main, namespace: project-0}\nspec: {replicas: 1}\n")))

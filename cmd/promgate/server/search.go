@@ -57,7 +57,7 @@ func Search(ctx context.Context, cfg *config.Config) (*routing.Table, []Problem,
 // await waits until all searches are over, or until those that are not have
 // said why for some seconds: a person waits for the answer.
 func (d *discovery) await(ctx context.Context) error {
-	const patience = 5 * time.Second
+	const patience = 3 * time.Second
 	look := time.NewTicker(100 * time.Millisecond)
 	defer look.Stop()
 	for {
