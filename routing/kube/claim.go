@@ -36,6 +36,7 @@ const (
 // where nothing else in the object says the same.
 var (
 	commonAnnotations  = []string{annotationHeaders, annotationAllow, annotationAllowPost, annotationReplicas}
+	knownLabels        = []string{LabelEnvironment, annotationReplicas}
 	serviceAnnotations = append(slices.Clone(commonAnnotations), annotationPort, annotationScheme, annotationPathPrefix)
 )
 
@@ -79,6 +80,11 @@ func newClaim(o *unstructured.Unstructured, known []string) *claim {
 			c.fault("the annotation %s is not known here; the known ones are %s", routing.Clip(name), strings.Join(known, ", "))
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(o.GetLabels())) {
+		if strings.HasPrefix(name, prefix) && !slices.Contains(knownLabels, name) {
+			c.fault("the label %s is not known here; the known ones are %s", routing.Clip(name), strings.Join(knownLabels, ", "))
+		}
+	}
 	c.readHeaders(annotations[annotationHeaders])
 	c.readAllow(annotations)
 	c.readReplicas(o.GetLabels()[annotationReplicas], annotations[annotationReplicas])
@@ -93,28 +99,36 @@ func (c *claim) readHeaders(text string) {
 			continue
 		}
 		name, value, ok := strings.Cut(line, ":")
-		value = strings.TrimSpace(value)
-		canonical := textproto.CanonicalMIMEHeaderKey(name)
-		switch {
-		case !ok || !httpguts.ValidHeaderFieldName(name):
+		if !ok {
 			c.fault("a line of %s is no header; write one a line, such as X-Scope-OrgID: shop", annotationHeaders)
-		case routing.HeaderRefusal(canonical) != "":
-			c.fault("the header %s cannot be set in %s: %s", routing.Clip(canonical), annotationHeaders, routing.HeaderRefusal(canonical))
-		case c.ref.Headers[canonical] != nil:
-			c.fault("%s has the header %s twice; keep one", annotationHeaders, routing.Clip(canonical))
-		case value == "" || !httpguts.ValidHeaderFieldValue(value):
-			c.fault("the value of the header %s in %s is empty or no plain text; correct it", routing.Clip(canonical), annotationHeaders)
-		default:
-			if c.ref.Headers == nil {
-				c.ref.Headers = http.Header{}
-			}
-			c.ref.Headers.Set(canonical, value)
+			continue
 		}
+		c.setHeader(name, strings.TrimSpace(value), annotationHeaders)
+	}
+}
+
+// setHeader takes a header that is to be sent with every request.
+func (c *claim) setHeader(name, value, where string) {
+	canonical := textproto.CanonicalMIMEHeaderKey(name)
+	switch {
+	case !httpguts.ValidHeaderFieldName(name):
+		c.fault("a name in %s is no header's; write letters, digits and hyphens, such as X-Scope-OrgID: shop", where)
+	case routing.HeaderRefusal(canonical) != "":
+		c.fault("the header %s cannot be set in %s: %s", routing.Clip(canonical), where, routing.HeaderRefusal(canonical))
+	case c.ref.Headers[canonical] != nil:
+		c.fault("%s has the header %s twice; keep one", where, routing.Clip(canonical))
+	case value == "" || !httpguts.ValidHeaderFieldValue(value):
+		c.fault("the value of the header %s in %s is empty or no plain text; correct it", routing.Clip(canonical), where)
+	default:
+		if c.ref.Headers == nil {
+			c.ref.Headers = http.Header{}
+		}
+		c.ref.Headers.Set(canonical, value)
 	}
 }
 
 func (c *claim) readAllow(annotations map[string]string) {
-	if text, ok := annotations[annotationAllow]; ok {
+	if text := annotations[annotationAllow]; text != "" {
 		for word := range strings.SplitSeq(text, ",") {
 			switch strings.TrimSpace(word) {
 			case "remoteRead":

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -153,6 +154,9 @@ func readPrometheus(o *unstructured.Unstructured) *claim {
 		c.fault("it has %d shards, of which each holds a part of the data; put a Thanos querier before them and set the label %s on its Service",
 			shards, LabelEnvironment)
 	}
+	if local, _, _ := unstructured.NestedBool(o.Object, "spec", "listenLocal"); local {
+		c.fault("it listens for its own pod alone; remove spec.listenLocal, or set the label %s on the Service of what stands before it", LabelEnvironment)
+	}
 	return c
 }
 
@@ -181,6 +185,10 @@ func readPersesDatasource(o *unstructured.Unstructured) *claim {
 			return nil
 		}
 		c.fault("its URL %s; write that of a Service of this namespace, such as http://prometheus.%s.svc:9090, or remove the label", problem, o.GetNamespace())
+	}
+	headers, _, _ := unstructured.NestedStringMap(o.Object, "spec", "config", "plugin", "spec", "proxy", "spec", "headers")
+	for _, name := range slices.Sorted(maps.Keys(headers)) { // such as the tenant's
+		c.setHeader(name, headers[name], "the proxy's headers")
 	}
 	return c
 }

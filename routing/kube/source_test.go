@@ -82,6 +82,8 @@ var readCases = map[string][]readCase{
 			`{serviceName: own, portName: http, routePrefix: /prometheus/, web: {tlsConfig: {}}}`), "staging", toService("https", "own", "http", "/prometheus")),
 		governed("the root", manifest("", "", `{routePrefix: /, web: {tlsConfig: null, pageTitle: a}}`), "main", toService("http", "prometheus-operated", "web", "")),
 		{name: "shards", object: manifest("", "", `{shards: 2}`), faults: []string{"it has 2 shards, of which each holds a part of the data; put a Thanos querier before them and set the label promgate.io/environment"}},
+		{name: "for its own pod alone", object: manifest("", "", `{listenLocal: true}`), faults: []string{"it listens for its own pod alone; remove spec.listenLocal"}},
+		{name: "a misspelled label", object: manifest(`promgate.io/replica: pin`, "", `{}`), faults: []string{"the label promgate.io/replica is not known here"}},
 		{name: "a relative path", object: manifest("", "", `{routePrefix: a}`), faults: []string{`spec.routePrefix: the path "a" does not start with a slash`}},
 		{name: "no name of a Service", object: manifest("", "", `{serviceName: a/b}`), faults: []string{`spec.serviceName is "a/b"`}},
 		{name: "no name of a port", object: manifest("", "", `{portName: "web:1"}`), faults: []string{`spec.portName: "web:1" is not a port name`}},
@@ -96,6 +98,13 @@ var readCases = map[string][]readCase{
 		good("label and annotation", manifest(`promgate.io/environment: production`, `promgate.io/environment: other`,
 			`{config: {plugin: {kind: PrometheusDatasource, spec: {directUrl: "http://prometheus"}}}}`), "production", toService("http", "prometheus", "80", "")),
 		{name: "an annotation alone", object: manifest("", `promgate.io/environment: production`, plain["persesDatasources"])},
+		{name: "headers", object: perses(true, `{proxy: {kind: HTTPProxy, spec: {url: "http://mimir", headers: {X-Scope-OrgID: shop}}}}`), want: func() *claim {
+			c := toService("http", "mimir", "80", "")
+			c.Headers = http.Header{"X-Scope-Orgid": {"shop"}}
+			return &claim{environment: "production", ref: c}
+		}()},
+		{name: "a header for credentials", object: perses(false, `{proxy: {kind: HTTPProxy, spec: {url: "http://mimir", headers: {authorization: hunter2}}}}`),
+			faults: []string{"the header Authorization cannot be set in the proxy's headers"}},
 		{name: "another plugin", object: manifest("", "", `{config: {plugin: {kind: TempoDatasource, spec: {directUrl: "http://tempo:3200"}}}}`)},
 		{name: "no plugin", object: manifest("", "", `{config: {}}`)},
 		{name: "annotations of Services", object: manifest("", `promgate.io/port: web`, plain["persesDatasources"]), faults: []string{"the annotation promgate.io/port is not known here"}},
@@ -211,6 +220,7 @@ func TestServiceURLs(t *testing.T) {
 		"http://prometheus/a/../b":             notPlain,
 		"http://prometheus/%2e%2e/":            notPlain,
 		"http://prometheus/%2F":                notPlain,
+		"http://prometheus/%61":                notPlain,
 		"http://prometheus.shop.svc:9090/a%20": notPlain,
 	} {
 		wantFaults(t, url, readPersesDatasource(mustParse(t, perses(true, `{proxy: {spec: {url: "`+url+`"}}}`))), fault)

@@ -136,7 +136,11 @@ func (sp *space) candidates(c *Cluster) []routing.Candidate {
 		candidate := o.made(c, sp)
 		if rivals := governed[o.claim.ref.Name]; o.claim.ambiguous && len(rivals) > 1 {
 			candidate.Environment, candidate.Cause = nil, routing.CauseConflict
-			candidate.Reason = shared(o, rivals)
+			faults := []string{shared(o, rivals)}
+			if candidate.Reason != "" {
+				faults = append(faults, candidate.Reason)
+			}
+			candidate.Reason = joinFaults(faults)
 		}
 		all = append(all, candidate)
 	}
