@@ -29,10 +29,8 @@ const (
 )
 
 // examined are the resources that an examination asks for.
-var examined = struct{ namespaces, services, slices, selfReviews, accessReviews schema.GroupVersionResource }{
-	namespaces:    schema.GroupVersionResource{Version: "v1", Resource: "namespaces"},
+var examined = struct{ services, selfReviews, accessReviews schema.GroupVersionResource }{
 	services:      schema.GroupVersionResource{Version: "v1", Resource: "services"},
-	slices:        schema.GroupVersionResource{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"},
 	selfReviews:   schema.GroupVersionResource{Group: "authentication.k8s.io", Version: "v1", Resource: "selfsubjectreviews"},
 	accessReviews: schema.GroupVersionResource{Group: "authorization.k8s.io", Version: "v1", Resource: "selfsubjectaccessreviews"},
 }
@@ -260,7 +258,7 @@ func (x *examination) rbac(ctx context.Context) []routing.Hop {
 
 // denied tells which Role is missing, or that no Role can be there.
 func (x *examination) denied(ctx context.Context, verbs []string) []routing.Hop {
-	if _, err := x.cluster.client.Resource(examined.namespaces).Get(ctx, x.ref.Namespace, metav1.GetOptions{}); apierrors.IsNotFound(err) {
+	if _, err := x.cluster.client.Resource(namespaces).Get(ctx, x.ref.Namespace, metav1.GetOptions{}); apierrors.IsNotFound(err) {
 		return append(hopSkipped(routing.HopRBAC, "nothing can be granted in a namespace that is not there"), x.noNamespace()...)
 	}
 	who := "the gateway"

@@ -81,7 +81,7 @@ func (x *examination) noNamespace() []routing.Hop {
 func (x *examination) pinning(ctx context.Context) []routing.Hop {
 	type need struct{ verb, group, resource, role string }
 	needs := []need{
-		{"get", "", "pods/proxy", "get"}, {"list", examined.slices.Group, "endpointslices", "get"}, {"watch", examined.slices.Group, "endpointslices", "get"},
+		{"get", "", "pods/proxy", "get"}, {"list", endpointSlices.Group, "endpointslices", "get"}, {"watch", endpointSlices.Group, "endpointslices", "get"},
 	}
 	if x.post {
 		needs = append(needs, need{"create", "", "pods/proxy", "create"})
@@ -114,7 +114,7 @@ func (x *examination) declared(ctx context.Context) []routing.Hop {
 	case apierrors.IsForbidden(err):
 		return hopSkipped(routing.HopService, "the gateway may not read Services here, and need not: the next hops tell as much")
 	case apierrors.IsNotFound(err):
-		if _, err := c.client.Resource(examined.namespaces).Get(ctx, ref.Namespace, metav1.GetOptions{}); apierrors.IsNotFound(err) {
+		if _, err := c.client.Resource(namespaces).Get(ctx, ref.Namespace, metav1.GetOptions{}); apierrors.IsNotFound(err) {
 			return x.noNamespace()
 		}
 		return hopFailed(routing.HopService, fmt.Sprintf("the namespace %s has no Service %s", ref.Namespace, ref.Name),
@@ -162,8 +162,8 @@ func examinedPortList(ports []examinedPort) string {
 // endpoints looks whether pods stand behind the Service, where the gateway may.
 func (x *examination) endpoints(ctx context.Context) []routing.Hop {
 	ref := x.ref
-	list, err := x.cluster.client.Resource(examined.slices).Namespace(ref.Namespace).List(ctx, metav1.ListOptions{
-		LabelSelector: "kubernetes.io/service-name=" + ref.Name,
+	list, err := x.cluster.client.Resource(endpointSlices).Namespace(ref.Namespace).List(ctx, metav1.ListOptions{
+		LabelSelector: serviceNameLabel + "=" + ref.Name,
 	})
 	switch {
 	case apierrors.IsForbidden(err), apierrors.IsNotFound(err):
