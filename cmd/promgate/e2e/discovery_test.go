@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -183,17 +184,20 @@ production Service found/prometheus: service found/prometheus:web`; got != want 
 
 // discoveryChanges renames an environment and takes it away.
 func discoveryChanges(t *testing.T, g *running, secret string) {
+	var all []time.Duration
 	for range 3 {
 		for _, name := range []string{"staging", "production"} {
 			annotate(t, "found", "prometheus", environmentLabel(name), nil)
 			took := eventually(t, func() error {
 				return wantStatus(ask(with(get(instant(g.base("found/"+name), "up")), secret)), http.StatusOK)
 			})
-			if took > time.Second {
-				t.Errorf("a change was seen after %s", took)
-			}
-			t.Logf("a change was seen after %s", took)
+			all = append(all, took)
 		}
+	}
+	t.Logf("changes were seen after %s", all)
+	slices.Sort(all)
+	if median := all[len(all)/2]; median > time.Second { // of one, a busy machine decides
+		t.Errorf("changes were seen after %s", all)
 	}
 	check(t, wantError(ask(with(get(instant(g.base("found/staging"), "up")), secret)), http.StatusForbidden, "forbidden"))
 	annotate(t, "found", "prometheus", environmentLabel(""), nil)
