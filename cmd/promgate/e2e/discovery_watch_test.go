@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -268,5 +269,56 @@ subjects: [{kind: ServiceAccount, name: promgate, namespace: HOME}]
 			label(mode.name+"-c", "no")
 			eventually(t, func() error { return wantMetric(g, up+"1") })
 		})
+	}
+}
+
+// TestDiscoveryReload changes what is searched. What is found before and after is served all the while.
+func TestDiscoveryReload(t *testing.T) {
+	t.Parallel()
+	c, ctx, server := controlPlane(t), t.Context(), fixture(t)
+	kubeconfig := searcher(t, "reload-home")
+	for _, n := range []string{"reload-a", "reload-b"} {
+		must(t, c.Namespace(ctx, n))
+		must(t, c.Service(ctx, n, "prometheus", "web", 9090, server.Addr()))
+		annotate(t, n, "prometheus", environmentLabel("production"), nil)
+		applied(t, n, "reload-home", projectRole)
+	}
+	path := searchConfiguration(t, kubeconfig, "{namespaces: {names: [reload-a]}, sources: [services]}", "")
+	text, err := os.ReadFile(path)
+	must(t, err)
+	search := func(names string) {
+		must(t, os.WriteFile(path, []byte(strings.Replace(string(text), "[reload-a]", names, 1)), 0o600))
+	}
+	g := serve(t, path)
+	secret := created(t, g, path, "reload-a")
+	query := func() error {
+		return wantStatus(ask(with(get(instant(g.base("reload-a/production"), "up")), secret)), http.StatusOK)
+	}
+	changing, stop := context.WithCancel(ctx)
+	asked := make(chan error, 1)
+	go func() {
+		for changing.Err() == nil {
+			if err := query(); err != nil {
+				asked <- err
+				return
+			}
+		}
+		asked <- nil
+	}()
+	for range 2 {
+		search("[reload-a, reload-b]")
+		eventually(t, func() error { return wantMetric(g, "promgate_environments 2") })
+		search("[reload-a]")
+		eventually(t, func() error { return wantMetric(g, "promgate_environments 1") })
+	}
+	stop()
+	check(t, <-asked)
+	check(t, query())
+	// Without discovery nothing of it is left.
+	must(t, os.WriteFile(path, []byte(strings.Replace(string(text), "    discovery:", "    #", 1)), 0o600))
+	eventually(t, func() error { return wantMetric(g, "promgate_environments 0") })
+	check(t, wantError(ask(with(get(instant(g.base("reload-a/production"), "up")), secret)), http.StatusForbidden, "forbidden"))
+	if metrics := ask(get(g.admin + "/metrics")).body; strings.Contains(metrics, "promgate_discovery_source_up") {
+		t.Error("there are metrics of a search that has ended")
 	}
 }
