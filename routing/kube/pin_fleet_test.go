@@ -15,6 +15,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/promgate/promgate/routing"
 )
@@ -249,6 +250,9 @@ type pinnedTest struct {
 	outcomes map[string]int
 	server   *httptest.Server
 }
+
+// pass lets the clock of a test's bubble go on; nobody waits for it.
+func pass(d time.Duration) { <-time.After(d) }
 
 // inBubble runs a test against a fleet's API server under a path.
 func inBubble(t *testing.T, f *fleet, path string, ref ServiceRef, test func(*pinnedTest)) {

@@ -66,21 +66,21 @@ func TestPenalty(t *testing.T) {
 		p.want(both)
 		for _, seconds := range []time.Duration{1, 2, 4, 8, 10, 10} {
 			p.want(order[1])
-			time.Sleep(seconds*time.Second - time.Millisecond)
+			pass(seconds*time.Second - time.Millisecond)
 			p.want(order[1])
-			time.Sleep(time.Millisecond)
+			pass(time.Millisecond)
 			p.want(both)
 		}
 		p.set(func() { delete(p.answers, order[0]) })
-		time.Sleep(10*time.Second - time.Millisecond)
+		pass(10*time.Second - time.Millisecond)
 		p.want(order[1])
-		time.Sleep(time.Millisecond)
+		pass(time.Millisecond)
 		p.want(order[0])
 		p.want(order[0])
 		// It was forgotten.
 		p.set(func() { p.answers[order[0]] = dead })
 		p.want(both)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		p.want(both)
 		if p.outcomes["next"] != 22 || p.outcomes["pinned"] != 3 || p.outcomes["service"] != 0 {
 			t.Errorf("outcomes %v", p.outcomes)
@@ -114,7 +114,7 @@ func TestHalfOpen(t *testing.T) {
 		if n := strings.Count(crowd(), order[0]); n != 20 {
 			t.Errorf("%d asked the pod", n)
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if n := strings.Count(crowd(), order[0]); n != 1 {
 			t.Errorf("%d tried the pod", n)
 		}

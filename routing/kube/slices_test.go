@@ -164,13 +164,13 @@ func TestIdleWatch(t *testing.T) {
 			t.Errorf("%d watches before the first question", n)
 		}
 		p.want("a")
-		time.Sleep(idleAfter - time.Minute)
+		pass(idleAfter - time.Minute)
 		p.want("a")
-		time.Sleep(idleAfter - time.Minute)
+		pass(idleAfter - time.Minute)
 		if n := watches(); n != 1 {
 			t.Errorf("%d watches in use", n)
 		}
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		if n := watches(); n != 0 || len(p.cluster.pins.watches) != 0 {
 			t.Errorf("%d watches that nobody uses", n)
 		}
@@ -185,7 +185,7 @@ func TestIdleWatch(t *testing.T) {
 		}
 		// What is asked all the same is answered, and no watch begins.
 		p.want("b")
-		time.Sleep(2 * idleAfter)
+		pass(2 * idleAfter)
 		p.want("b")
 		if n := watches(); n != 0 {
 			t.Errorf("%d watches after Close", n)
@@ -209,17 +209,17 @@ func TestWatchLost(t *testing.T) {
 		first := p.preferred()[0]
 		p.set(func() { p.mute = true })
 		p.server.CloseClientConnections()
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		p.want(first)
 		p.set(func() { p.mute = false })
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		p.put(webSlice("c"))
 		synctest.Wait()
 		p.want("c")
 		// A right that was taken away ends the pinning.
 		p.set(func() { p.denied["endpointslices"] = true })
 		p.server.CloseClientConnections()
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		p.want("service")
 		p.wantLog([]string{"level=WARN", "promgate:get:pods"})
 	})
