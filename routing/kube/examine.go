@@ -127,22 +127,6 @@ func (x *examination) apiServer(ctx context.Context) []routing.Hop {
 		"the kubeconfig's server is the address of something else: correct its host, port or path")
 }
 
-// connectionAdvice tells what to do about a connection to an API server.
-var connectionAdvice = map[routing.Trouble]string{
-	routing.TroubleName:      "the server in the kubeconfig is mistyped, or its name is known in another network only: correct it, or run the gateway where the name is known",
-	routing.TroubleDNS:       "the DNS of the machine or pod that the gateway runs on is in trouble: look there first (/etc/resolv.conf, CoreDNS)",
-	routing.TroubleRefused:   "the API server is stopped, or listens on another port: compare the server in the kubeconfig with where it runs",
-	routing.TroubleTimeout:   "nothing answers at that address, or a firewall or NetworkPolicy drops what is sent there: check the server in the kubeconfig, and that the gateway may connect to it",
-	routing.TroubleRoute:     "this machine or pod has no way to that network: check the server in the kubeconfig, and routes, VPN or NetworkPolicy",
-	routing.TroubleUntrusted: "certificate-authority-data in the kubeconfig is of another cluster or an old one, or something on the way answers in the API server's place: take the kubeconfig from the cluster again",
-	routing.TroubleExpired:   "the API server's certificate has to be renewed, or the clock of this machine is wrong",
-	routing.TroubleMisnamed:  "use one of the names of the certificate in the kubeconfig's server, set tls-server-name there, or have the certificate made for this name",
-	routing.TroublePlain:     "the port in the kubeconfig's server is one for plain HTTP: use the API server's TLS port, usually 6443 or 443",
-	routing.TroubleRejected:  "the API server, or a proxy before it, does not take the kubeconfig's client certificate, or wants one: renew it",
-	routing.TroubleClosed:    "the API server is stopping, or a proxy or load balancer before it has nobody to pass the connection to: try again; if it lasts, ask who runs the cluster",
-	routing.TroubleOther:     "check the kubeconfig's server, and the network between the gateway and it",
-}
-
 // unreached explains a request that brought no answer.
 func (c *Cluster) unreached(err error, server string) []routing.Hop {
 	if problem, isPlugin := strings.CutPrefix(err.Error(), "getting credentials: "); isPlugin {
@@ -150,7 +134,7 @@ func (c *Cluster) unreached(err error, server string) []routing.Hop {
 			"the program that the kubeconfig names under exec is missing or fails: run it by hand, as the gateway's user and on its machine")
 	}
 	kind, found := routing.TroubleOf(err, server)
-	return hopFailed(routing.HopAPIServer, found, connectionAdvice[kind])
+	return hopFailed(routing.HopAPIServer, found, c.connectionAdvice(kind))
 }
 
 // review creates one of the objects that the API server answers with a status.

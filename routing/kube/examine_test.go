@@ -209,6 +209,23 @@ func TestExamineCluster(t *testing.T) {
 	}
 }
 
+// TestConnectionAdvice: a pod has no kubeconfig to correct.
+func TestConnectionAdvice(t *testing.T) {
+	for kind := range kubeconfigAdvice {
+		if text := (&Cluster{inPod: true}).connectionAdvice(kind); text == "" || strings.Contains(text, "the server in the kubeconfig") || strings.Contains(text, "kubeconfig's") {
+			t.Errorf("in a pod, trouble %d is met by %q", kind, text)
+		}
+		if (&Cluster{}).connectionAdvice(kind) != kubeconfigAdvice[kind] {
+			t.Errorf("trouble %d has another advice", kind)
+		}
+	}
+	for kind := range podAdvice {
+		if kubeconfigAdvice[kind] == "" {
+			t.Errorf("trouble %d is met in pods alone", kind)
+		}
+	}
+}
+
 // TestExamineNeedsNoTLS: an API server that is asked in the wrong scheme.
 func TestExamineNeedsNoTLS(t *testing.T) {
 	plain := httptest.NewServer(http.NotFoundHandler())

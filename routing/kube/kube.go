@@ -63,8 +63,10 @@ type Cluster struct {
 	base      *url.URL
 	transport http.RoundTripper
 	// client makes the cluster's own requests, over the same connections.
-	client   dynamic.Interface
-	subject  subject
+	client  dynamic.Interface
+	subject subject
+	// inPod tells that the credentials are those of the gateway's own pod.
+	inPod    bool
 	logger   *slog.Logger
 	onPinned func(outcome string)
 	pins     pins
@@ -107,7 +109,7 @@ func newCluster(o Options, dial func(ctx context.Context, network, address strin
 		return nil, fmt.Errorf("cluster %s: %w", o.Name, err)
 	}
 	return &Cluster{
-		name: o.Name, base: base, transport: transport, client: client, subject: identify(config),
+		name: o.Name, base: base, transport: transport, client: client, subject: identify(config), inPod: o.Kubeconfig == "",
 		logger: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)), onPinned: o.OnPinned,
 	}, nil
 }
