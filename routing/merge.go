@@ -39,18 +39,18 @@ type Candidate struct {
 	Cause Cause
 }
 
-// Merger makes tables of what several sources find. It does as much work as
-// there are changes, however large the table is. The zero value is ready; it is
-// not safe for concurrent use.
+// Merger makes tables of what several sources find. A change costs as much as
+// the projects that it touches have environments, however many others have. The
+// zero value is ready; it is not safe for concurrent use.
 type Merger struct {
 	sources map[string]map[string][]Candidate // by source, then project name
-	order   []string                          // of the sources: earlier ones win
+	first   string                            // the source that wins
 	table   *Table
 }
 
-// NewMerger makes a Merger whose sources have that precedence: what an earlier
-// one claims, later ones do not get. Sources of equal rank go by age.
-func NewMerger(first string) *Merger { return &Merger{order: []string{first}} }
+// NewMerger makes a Merger in which one source goes before all others: what it
+// claims they do not get. Among the others the older candidate wins.
+func NewMerger(first string) *Merger { return &Merger{first: first} }
 
 // Set replaces what a source claims of the projects that are keys of the map;
 // an empty list takes a project away. It returns the new table.
@@ -108,16 +108,16 @@ func (m *Merger) Table() *Table {
 
 type ranked struct {
 	Candidate
-	rank int
+	rank int // 0: of the first source
 }
 
 // merge decides what is served under a project's name; nil: there is nothing.
 func (m *Merger) merge(project string) *projectTable {
 	var all []ranked
 	for source, projects := range m.sources {
-		rank := slices.Index(m.order, source)
-		if rank < 0 {
-			rank = len(m.order)
+		rank := 1
+		if source == m.first {
+			rank = 0
 		}
 		for _, c := range projects[project] {
 			all = append(all, ranked{c, rank})

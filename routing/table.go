@@ -70,6 +70,10 @@ func (t *Table) Lookup(project, environment string) (*Environment, bool) {
 // Len is the number of environments.
 func (t *Table) Len() int { return t.length }
 
+// Projects are the names under which anything is served, or would be but for
+// its Reason. They are sorted, and not to be changed.
+func (t *Table) Projects() []string { return t.names }
+
 // All yields the environments by project name, then by their own.
 func (t *Table) All() iter.Seq[*Environment] {
 	return func(yield func(*Environment) bool) {

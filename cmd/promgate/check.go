@@ -71,17 +71,20 @@ func loadRoutes(c *cobra.Command, path string) (*config.Config, *routing.Table, 
 // search makes the table of a configuration and of the clusters that it has
 // searched, and warns of what could not be seen there.
 func search(c *cobra.Command, cfg *config.Config) (*routing.Table, error) {
-	table, problems, err := server.Search(c.Context(), cfg)
+	found, err := server.Search(c.Context(), cfg)
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range problems {
+	for _, p := range found.Problems {
 		fmt.Fprintf(c.ErrOrStderr(), "warning: cluster %s: %s\n", p.Cluster, p.Text)
+		if p.Cause != "" {
+			fmt.Fprintf(c.ErrOrStderr(), "        %s\n", p.Cause)
+		}
 		if p.Apply != "" {
 			fmt.Fprintf(c.ErrOrStderr(), "        apply:\n\n%s\n", p.Apply)
 		}
 	}
-	return table, nil
+	return found.Table, nil
 }
 
 // probeAll asks every environment's Prometheus and prints what answered.

@@ -66,12 +66,12 @@ func doctor(c *cobra.Command, path, project, environment, secret string, asJSON 
 	if err != nil {
 		return err
 	}
-	table, problems, err := server.Search(c.Context(), cfg)
+	found, err := server.Search(c.Context(), cfg)
 	if err != nil {
 		return err
 	}
-	chosen, unknown := choose(table, project, environment)
-	if unknown != nil && len(problems) == 0 {
+	chosen, unknown := choose(found.Table, project, environment)
+	if unknown != nil && len(found.Problems) == 0 {
 		return unknown
 	}
 	var opens func(*routing.Environment) routing.Hop
@@ -84,9 +84,7 @@ func doctor(c *cobra.Command, path, project, environment, secret string, asJSON 
 	}
 	var clusters []gateway.Diagnosis
 	if project == "" || unknown != nil { // it may be where the gateway cannot look
-		if clusters, err = server.ExamineClusters(c.Context(), cfg, problems); err != nil {
-			return err
-		}
+		clusters = found.Examine(c.Context())
 	}
 	err = diagnose(c, cfg, clusters, chosen, opens, asJSON)
 	if unknown != nil {

@@ -323,7 +323,7 @@ clusters: [{name: c, cluster: {server: "https://%s"}}], contexts: [{name: c, con
 		strings.ReplaceAll(shop("production", "http://prometheus.example"), "name: shop", "name: static"))
 
 	stdout, stderr, status := command(t, "routes", "--config", config)
-	if status != 0 || !strings.Contains(stdout, "static") || !strings.Contains(stderr, "warning: cluster local: namespaces in namespace shop cannot be read right now") {
+	if status != 0 || !strings.Contains(stdout, "static") || !strings.Contains(stderr, "warning: cluster local: the namespace shop cannot be read right now") || !strings.Contains(stderr, "connection refused") {
 		t.Errorf("routes: status %d, %s%s", status, stdout, stderr)
 	}
 	stdout, stderr, status = command(t, "doctor", "--config", config, "--project", "shop", "--environment", "production")

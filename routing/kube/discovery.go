@@ -193,10 +193,10 @@ func (d *Discovery) settle(settled, impatient bool) bool {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	done, any := d.selecting == nil || d.selecting.over(), false
+	done, some := d.selecting == nil || d.selecting.over(), false
 	for _, w := range d.watches {
 		done = done && w.over()
-		any = any || w.synced
+		some = some || w.synced
 	}
 	for _, sp := range d.spaces {
 		done = done && sp.known()
@@ -209,7 +209,7 @@ func (d *Discovery) settle(settled, impatient bool) bool {
 			done = done && (!d.narrow[s] || !sp.selected || d.watches[watchKey{s, name}] != nil)
 		}
 	}
-	if !done && !(impatient && any) {
+	if !done && !(impatient && some) {
 		return false
 	}
 	for name := range d.spaces {

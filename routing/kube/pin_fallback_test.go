@@ -217,7 +217,7 @@ rules:
     verbs: ["get"]
   - apiGroups: ["discovery.k8s.io"]
     resources: ["endpointslices"]
-    verbs: ["get", "list", "watch"]
+    verbs: ["list", "watch"]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
@@ -233,7 +233,7 @@ subjects:
     name: "promgate"
     namespace: "promgate-system"
 `
-	if got := c.PodsRole("shop"); got != want {
+	if got := podsRole("shop", "get", c.subject); got != want {
 		t.Errorf("got\n%s", got)
 	}
 	if got := podsRole("shop", "create", c.subject); strings.Contains(got, "endpointslices") || !strings.Contains(got, `verbs: ["create"]`) {

@@ -18,6 +18,8 @@ type Problem struct {
 	Namespace string
 	// Text is a sentence for people, with what to do.
 	Text string
+	// Cause is what the API server said, or why it said nothing.
+	Cause string
 	// Apply is YAML that grants what is missing; empty: nothing to grant.
 	Apply string
 }
@@ -33,8 +35,7 @@ func (d *Discovery) Problems() []Problem {
 	})
 }
 
-// Sources are the kinds that are searched, namespaces among them where they
-// are selected by labels.
+// Sources are the kinds that are searched, and namespaces.
 func (d *Discovery) Sources() []string {
 	names := []string{"namespaces"}
 	for _, s := range d.sources {
@@ -54,16 +55,19 @@ func (d *Discovery) report(key problemKey, err error) {
 		}
 		return
 	}
-	p := Problem{Source: key.source, Namespace: key.namespace}
-	where := "in the whole cluster"
-	if key.namespace != "" {
-		where = "in namespace " + key.namespace
+	p := Problem{Source: key.source, Namespace: key.namespace, Cause: err.Error()}
+	what := key.source + " in the whole cluster"
+	switch {
+	case key.source == "namespaces" && key.namespace != "":
+		what = "the namespace " + key.namespace
+	case key.namespace != "":
+		what = key.source + " in namespace " + key.namespace
 	}
 	switch {
 	case key.source == "namespaces" && apierrors.IsNotFound(err):
 		p.Text = fmt.Sprintf("the namespace %s does not exist; make it, or take it out of discovery.namespaces.names", key.namespace)
 	case apierrors.IsForbidden(err):
-		p.Text = fmt.Sprintf("the gateway may not see %s %s: grant it what is missing", key.source, where)
+		p.Text = "the gateway may not see " + what + ": grant it what is missing"
 		if key.source != "namespaces" {
 			p.Text += ", or take it out of discovery.sources"
 		}
@@ -71,13 +75,13 @@ func (d *Discovery) report(key problemKey, err error) {
 	case apierrors.IsUnauthorized(err):
 		p.Text = "the API server does not accept the gateway's credentials; renew them"
 	default:
-		p.Text = fmt.Sprintf("%s %s cannot be read right now; what was found before stays", key.source, where)
+		p.Text = what + " cannot be read right now: the gateway goes on trying, and what was found before stays"
 	}
 	if known && before.Text == p.Text {
 		return
 	}
 	d.problems[key] = p
-	attributes := []any{"cluster", d.cluster.name, "source", key.source, "namespace", key.namespace, "problem", p.Text, "cause", err.Error()}
+	attributes := []any{"cluster", d.cluster.name, "source", key.source, "namespace", key.namespace, "problem", p.Text, "cause", p.Cause}
 	if p.Apply != "" {
 		attributes = append(attributes, "advice", p.Apply)
 	}

@@ -99,17 +99,14 @@ func role(namespace, literal, verb string, s subject) string {
 		rule{resource: "services/proxy", names: []string{literal}, verbs: []string{verb}})
 }
 
-// PodsRole renders the Role and the RoleBinding that the gateway needs in a
-// namespace for Services with replicas: pin, ready to apply.
-func (c *Cluster) PodsRole(namespace string) string { return podsRole(namespace, "get", c.subject) }
-
-// podsRole is role's sibling for pods. It has no resourceNames: pods' names
-// change, and RBAC knows no patterns. POST needs the verb create on the pods' proxy, and
-// nothing more of the slices that tell which pods there are.
+// podsRole is role's sibling for pods, which replicas: pin needs. It has no
+// resourceNames: pods' names change, and RBAC knows no patterns. POST needs the
+// verb create on the pods' proxy, and nothing more of the slices that tell which
+// pods there are.
 func podsRole(namespace, verb string, s subject) string {
 	rules := []rule{{resource: "pods/proxy", verbs: []string{verb}}}
 	if verb == "get" {
-		rules = append(rules, rule{group: endpointSlices.Group, resource: endpointSlices.Resource, verbs: []string{"get", "list", "watch"}})
+		rules = append(rules, rule{group: endpointSlices.Group, resource: endpointSlices.Resource, verbs: []string{"list", "watch"}})
 	}
 	return "# For all pods of the namespace: their names change, so that resourceNames cannot name them.\n" +
 		rbac(namespace, "promgate:"+verb+":pods", s, rules...)

@@ -193,8 +193,7 @@ func discoveryChanges(t *testing.T, g *running, secret string) {
 		}
 	}
 	t.Logf("changes were seen after %s", all)
-	slices.Sort(all)
-	if median := all[len(all)/2]; median > time.Second { // of one, a busy machine decides
+	if slices.Max(all) > time.Second {
 		t.Errorf("changes were seen after %s", all)
 	}
 	check(t, wantError(ask(with(get(instant(g.base("found/staging"), "up")), secret)), http.StatusForbidden, "forbidden"))

@@ -20,7 +20,6 @@ import (
 
 	"github.com/promgate/promgate/cmd/demo/cluster"
 	"github.com/promgate/promgate/cmd/demo/prometheus"
-	"github.com/promgate/promgate/routing/kube"
 )
 
 // replica is one of several servers behind a Service. Its data tell which.
@@ -70,16 +69,29 @@ type pair struct {
 	secret     string
 }
 
+// pinningRole is what pinning needs, as the documentation has it.
+const pinningRole = `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: pinning, namespace: NAMESPACE}
+rules:
+  - {apiGroups: [""], resources: [pods/proxy], verbs: [get]}
+  - {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: pinning, namespace: NAMESPACE}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: pinning}
+subjects: [{kind: ServiceAccount, name: promgate, namespace: HOME}]
+`
+
 func startPair(t testing.TB, name string, granted bool) *pair {
 	t.Helper()
 	a, b := startReplica(t, "a"), startReplica(t, "b")
 	p := &pair{t: t, namespace: name, replicas: map[string]*replica{"a": a, "b": b}}
 	p.kubeconfig = namespace(t, name, a.address, b.address)
 	if granted {
-		c, err := kube.NewCluster(kube.Options{Name: "local", Kubeconfig: p.kubeconfig})
-		must(t, err)
-		must(t, apply(t.Context(), c.PodsRole(name)))
-		c.Close()
+		applied(t, name, name, pinningRole)
 	}
 	path := configuration(t, p.kubeconfig, "", name+"/production: "+service(name, "prometheus")+", replicas: pin")
 	p.secret, _ = token(t, path, name)
@@ -273,7 +285,7 @@ func TestPinnedWithoutRole(t *testing.T) {
 			// It opens what it says, and no more.
 			role, err := shared.control.Client().RbacV1().Roles(name).Get(t.Context(), "promgate:get:pods", metav1.GetOptions{})
 			must(t, err)
-			if fmt.Sprint(role.Rules) != "[{[get] [] [pods/proxy] [] []} {[get list watch] [discovery.k8s.io] [endpointslices] [] []}]" {
+			if fmt.Sprint(role.Rules) != "[{[get] [] [pods/proxy] [] []} {[list watch] [discovery.k8s.io] [endpointslices] [] []}]" {
 				t.Errorf("the Role is %v", role.Rules)
 			}
 		})

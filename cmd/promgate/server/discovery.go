@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,7 +24,7 @@ const firstSearch = 30 * time.Second
 // that are searched.
 type discovery struct {
 	// install puts a table in force, in which these projects may have changed.
-	install func(before, after *routing.Table, projects map[string][]routing.Candidate)
+	install func(before, after *routing.Table, projects []string)
 
 	mu       sync.Mutex
 	merger   *routing.Merger
@@ -47,7 +48,7 @@ type search struct {
 	first bool
 }
 
-func newDiscovery(install func(before, after *routing.Table, projects map[string][]routing.Candidate)) *discovery {
+func newDiscovery(install func(before, after *routing.Table, projects []string)) *discovery {
 	return &discovery{
 		install: install, merger: routing.NewMerger(file.Source), searches: map[string]*search{}, started: time.Now(),
 	}
@@ -87,17 +88,8 @@ func (d *discovery) apply(cfg *config.Config, u *upstreams, candidates map[strin
 		}
 	}
 	after := d.merger.Table()
-	all := map[string][]routing.Candidate{}
-	for _, t := range []*routing.Table{before, after} {
-		for e := range t.All() {
-			all[e.Project.Name] = nil
-		}
-		for c := range t.Unserved() {
-			all[c.Project] = nil
-		}
-	}
 	d.applied = true
-	d.publish(before, after, all)
+	d.publish(before, after, projectsOf(before, after))
 }
 
 // begin starts a search. The lock is held.
@@ -121,29 +113,29 @@ func (d *discovery) found(cluster string, s *search, changed map[string][]routin
 	}
 	before := d.merger.Table()
 	if s.begun {
-		d.merger.Set(source(cluster), changed)
-	} else {
-		changed = maps.Clone(changed)
-		for e := range before.All() { // an earlier search's too
-			if _, known := changed[e.Project.Name]; !known {
-				changed[e.Project.Name] = nil
-			}
-		}
-		d.merger.Replace(source(cluster), changed)
-		s.begun = true
+		after := d.merger.Set(source(cluster), changed)
+		d.publish(before, after, slices.Collect(maps.Keys(changed)))
+		return
 	}
-	d.publish(before, d.merger.Table(), changed)
+	s.begun = true // it takes the place of an earlier search's
+	after := d.merger.Replace(source(cluster), changed)
+	d.publish(before, after, projectsOf(before, after))
+}
+
+// projectsOf names the projects of both tables.
+func projectsOf(before, after *routing.Table) []string {
+	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(before.Projects(), after.Projects()))))
 }
 
 // publish puts a table in force, and has every search tell what is not served.
 // The lock is held.
-func (d *discovery) publish(before, after *routing.Table, projects map[string][]routing.Candidate) {
+func (d *discovery) publish(before, after *routing.Table, projects []string) {
 	d.install(before, after, projects)
 	if d.quiet {
 		return
 	}
 	for _, s := range d.searches {
-		for name := range projects {
+		for _, name := range projects {
 			s.Announce(name, after.UnservedIn(name))
 		}
 	}

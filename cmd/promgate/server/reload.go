@@ -93,9 +93,9 @@ func (s *Server) apply(ctx context.Context, cfg *config.Config) error {
 
 // install puts a table in force. Of environments that are no longer there, or
 // have become others, nothing is kept.
-func (s *Server) install(before, after *routing.Table, projects map[string][]routing.Candidate) {
+func (s *Server) install(before, after *routing.Table, projects []string) {
 	s.routes.Store(after)
-	for name := range projects {
+	for _, name := range projects {
 		for e := range before.Project(name) {
 			if now, still := after.Lookup(name, e.Name); !still || now.UID != e.UID {
 				s.gateway.Forget(e)

@@ -2,8 +2,6 @@ package server
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -19,39 +17,54 @@ type Problem struct {
 	kube.Problem
 }
 
+// Found is the table of a configuration and of the clusters that it has
+// searched.
+type Found struct {
+	Table *routing.Table
+	// Problems are the parts of clusters that could not be searched.
+	Problems []Problem
+
+	searched  []string // clusters, in the configuration's order
+	upstreams *upstreams
+}
+
 // Search makes the table as Routes does, with what is found in the clusters
 // that are to be searched. What it finds there has its true identities. A part
-// that cannot be searched is a Problem, not an error. It ends what it began
-// when the context ends.
-func Search(ctx context.Context, cfg *config.Config) (*routing.Table, []Problem, error) {
+// that cannot be searched is a Problem, not an error.
+func Search(ctx context.Context, cfg *config.Config) (*Found, error) {
 	u, candidates, err := new(upstreams).build(cfg, ownNames)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	d := newDiscovery(func(_, _ *routing.Table, _ map[string][]routing.Candidate) {})
+	d := newDiscovery(func(_, _ *routing.Table, _ []string) {})
 	d.quiet = true
 	d.apply(cfg, u, candidates)
 	defer d.close()
 	if err := d.await(ctx); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	var problems []Problem
-	for _, name := range slices.Sorted(maps.Keys(d.searches)) {
-		found := d.searches[name].Problems()
-		for _, p := range found {
-			problems = append(problems, Problem{name, p})
+	found := &Found{upstreams: u}
+	for _, c := range cfg.Clusters {
+		if c.Discovery == nil {
+			continue
+		}
+		found.searched = append(found.searched, c.Name)
+		problems := d.searches[c.Name].Problems()
+		for _, p := range problems {
+			found.Problems = append(found.Problems, Problem{c.Name, p})
 		}
 		select {
-		case <-d.searches[name].Settled():
+		case <-d.searches[c.Name].Settled():
 		default:
-			if len(found) == 0 {
-				problems = append(problems, Problem{name, kube.Problem{Text: "the API server does not answer in time"}})
+			if len(problems) == 0 {
+				found.Problems = append(found.Problems, Problem{c.Name, kube.Problem{Text: "the API server does not answer in time: try again, or look at it with promgate doctor"}})
 			}
 		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.merger.Table(), problems, nil
+	found.Table = d.merger.Table()
+	return found, nil
 }
 
 // await waits until all searches are over, or until those that are not have
@@ -80,39 +93,33 @@ func (d *discovery) await(ctx context.Context) error {
 	}
 }
 
-// ExamineClusters looks whether the clusters that are searched can be reached
-// and know the gateway; the problems that Search met there are part of it.
-func ExamineClusters(ctx context.Context, cfg *config.Config, problems []Problem) ([]gateway.Diagnosis, error) {
-	u, _, err := new(upstreams).build(cfg, ownNames)
-	if err != nil {
-		return nil, err
-	}
-	defer u.close()
-	var all []gateway.Diagnosis
+// Examine looks whether the clusters that were searched can be reached and know
+// the gateway; the problems of the search are part of it.
+func (f *Found) Examine(ctx context.Context) []gateway.Diagnosis {
+	all := make([]gateway.Diagnosis, len(f.searched))
 	var wait sync.WaitGroup
-	for _, c := range cfg.Clusters {
-		if c.Discovery == nil {
-			continue
-		}
-		all = append(all, gateway.Diagnosis{Target: source(c.Name)})
-		i, cluster := len(all)-1, u.byName[c.Name]
-		wait.Go(func() { all[i].Hops = cluster.Examine(ctx) })
+	for i, name := range f.searched {
+		wait.Go(func() {
+			all[i] = gateway.Diagnosis{Target: source(name), Hops: f.upstreams.byName[name].Examine(ctx)}
+			if all[i].OK() {
+				all[i].Hops = append(all[i].Hops, f.searching(name)...)
+			}
+		})
 	}
 	wait.Wait()
-	for i := range all {
-		if !all[i].OK() {
-			continue
-		}
-		found := routing.Hop{Name: routing.HopDiscovery, Status: routing.HopOK, Found: "all that is to be searched can be seen"}
-		for _, p := range problems {
-			if source(p.Cluster) == all[i].Target {
-				found = routing.Hop{Name: routing.HopDiscovery, Status: routing.HopFailed, Found: p.Text, Apply: p.Apply}
-				all[i].Hops = append(all[i].Hops, found)
-			}
-		}
-		if found.Status == routing.HopOK {
-			all[i].Hops = append(all[i].Hops, found)
+	return all
+}
+
+// searching is how the search of a cluster went.
+func (f *Found) searching(cluster string) []routing.Hop {
+	var hops []routing.Hop
+	for _, p := range f.Problems {
+		if p.Cluster == cluster {
+			hops = append(hops, routing.Hop{Name: routing.HopDiscovery, Status: routing.HopFailed, Found: p.Text, Cause: p.Cause, Apply: p.Apply})
 		}
 	}
-	return all, nil
+	if hops == nil {
+		hops = []routing.Hop{{Name: routing.HopDiscovery, Status: routing.HopOK, Found: "all that is to be searched can be seen"}}
+	}
+	return hops
 }
