@@ -134,8 +134,13 @@ func TestSlicesDenied(t *testing.T) {
 		pass(time.Minute)
 		p.want("service")
 		p.wantLog()
-		p.set(func() { p.denied["endpointslices"] = false })
+		p.set(func() { p.denied["endpointslices"], p.held = false, true })
 		pass(15 * time.Second) // at most ten and their jitter
+		p.want("service")
+		p.wantLog() // it was told why, and nothing else is wrong
+		p.set(func() { p.held = false })
+		p.put(webSlice("prometheus-0"))
+		synctest.Wait()
 		p.want("prometheus-0")
 		p.wantLog([]string{"level=INFO", "pinned to one pod again"})
 	})

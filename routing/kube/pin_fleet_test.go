@@ -30,6 +30,7 @@ type fleet struct {
 	// old is a server that cannot send what there is as a watch's begin.
 	old     bool
 	mute    bool // lists and watches hang
+	held    bool // watches begin, and send nothing until the next change
 	watches int  // under way
 	opened  int  // watches so far
 
@@ -178,7 +179,7 @@ var dead = saying(http.StatusServiceUnavailable, "error trying to reach service:
 func (f *fleet) serveSlices(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	f.mu.Lock()
-	mute, old := f.mute, f.old
+	mute, old, held, changed := f.mute, f.old, f.held, f.changed
 	at := len(f.log)
 	names := slices.Sorted(maps.Keys(f.slices))
 	all := []any{}
@@ -198,6 +199,10 @@ func (f *fleet) serveSlices(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if held {
+		_ = http.NewResponseController(w).Flush()
+		<-changed
+	}
 	out := json.NewEncoder(w)
 	if q.Get("watch") != "true" {
 		_ = out.Encode(map[string]any{"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSliceList",

@@ -38,6 +38,8 @@ type sliceWatch struct {
 	// everything was seen once.
 	services atomic.Pointer[map[string]*servicePods]
 	fault    atomic.Pointer[watchFault]
+	// watched tells that the last attempt to watch went well.
+	watched atomic.Bool
 	// settled is closed when it is known whether the slices can be had, or when
 	// that took too long.
 	settled chan struct{}
@@ -143,7 +145,10 @@ func (w *sliceWatch) list(ctx context.Context, o metav1.ListOptions) (runtime.Ob
 func (w *sliceWatch) watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 	o.LabelSelector = serviceNameLabel
 	watcher, err := w.cluster.client.Resource(endpointSlices).Namespace(w.namespace).Watch(ctx, o)
-	if err == nil { // a list alone is of no use
+	w.watched.Store(err == nil)
+	// A list alone is of no use, and neither is a watch that has still to send
+	// what there is.
+	if err == nil && (o.SendInitialEvents == nil || !*o.SendInitialEvents) {
 		w.fault.Store(nil)
 	}
 	w.result(ctx, err)
@@ -200,6 +205,9 @@ func (w *sliceWatch) Replace(list []any, _ string) error {
 		changed = append(changed, s.service)
 	}
 	w.publish(changed...)
+	if w.watched.Load() {
+		w.fault.Store(nil)
+	}
 	w.settle()
 	return nil
 }
