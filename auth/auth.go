@@ -19,6 +19,9 @@ var (
 	// ErrUnavailable means that nobody can vouch for the credential right now;
 	// the request is refused, but not for a fault of its own.
 	ErrUnavailable = errors.New("credential cannot be checked")
+	// ErrForbidden means that the credential is good, but does not open what
+	// was asked for.
+	ErrForbidden = errors.New("not allowed")
 )
 
 // Kind tells what sort of caller a Principal is.
@@ -27,6 +30,9 @@ type Kind string
 // The kinds of principals.
 const (
 	KindEndpointToken Kind = "endpoint_token"
+	// KindKubernetes is whoever a Kubernetes API server says it is. Its ID is
+	// the user name, or a part of the token's hash while nobody has told that.
+	KindKubernetes Kind = "kubernetes"
 )
 
 // Principal is who calls. It is safe to log: it holds ids, never a credential.
@@ -67,6 +73,32 @@ func (g Grant) Allows(projectUID, environmentUID string) bool {
 type Identity struct {
 	Principal Principal
 	Grants    []Grant
+	// Access decides in place of grants, for a principal whose rights are kept
+	// elsewhere; nil: the grants decide.
+	Access Access
+}
+
+// Resource is an environment's Prometheus as Kubernetes' RBAC knows it: the
+// subresource proxy of a Service. The zero Resource is anything else.
+type Resource struct {
+	// Cluster is a name of the configuration file.
+	Cluster   string
+	Namespace string
+	// Name is the literal name that RBAC compares: scheme:service:port.
+	Name string
+}
+
+// Access decides what one principal may query, and may do I/O for it. Errors
+// wrap ErrInvalid, ErrUnavailable or ErrForbidden.
+type Access interface {
+	// Query returns nil where the principal may query the resource, or where
+	// that is decided by whoever is asked with its own credential. Nobody may
+	// query the zero Resource: then the error is ErrForbidden for a credential
+	// that is good anywhere. The Principal is what is known of it by now, also
+	// beside an error.
+	Query(context.Context, Resource) (Principal, error)
+	// Queryable tells of each resource whether the principal may query it.
+	Queryable(context.Context, []Resource) ([]bool, error)
 }
 
 // MayQuery tells whether any grant covers that environment of that project. A
@@ -83,7 +115,8 @@ func (i *Identity) MayQuery(projectUID, environmentUID string) bool {
 	return false
 }
 
-// Authenticator vouches for one kind of credential.
+// Authenticator vouches for one kind of credential. What it returns may leave
+// the vouching to the Identity's Access, which knows what is asked for.
 type Authenticator interface {
 	// Recognizes tells, from the credential's own marker alone and without any
 	// check, whether it is of this kind.

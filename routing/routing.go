@@ -55,6 +55,13 @@ type Target struct {
 	// Transport adds the gateway's credentials and does the round trip. It
 	// follows no redirects, uses no environment proxy and does not decompress.
 	Transport http.RoundTripper
+	// Caller is set where questions are asked with their callers' own
+	// Kubernetes tokens, and never with the gateway's credentials. It does the
+	// round trip as Transport does, with the request's own Authorization header.
+	Caller http.RoundTripper
+	// NoEndpointTokens keeps endpoint tokens from opening the target. It is set
+	// wherever Caller is.
+	NoEndpointTokens bool
 	// Description names the target for people: "service shop/prometheus:web on
 	// cluster local" or the URL without user information.
 	Description string

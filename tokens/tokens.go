@@ -7,8 +7,11 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"math"
 	"sync/atomic"
 	"time"
+
+	"github.com/promgate/promgate/auth"
 )
 
 // ErrNotFound means that no token has the id.
@@ -83,6 +86,33 @@ type Live struct {
 	// LastUsed is in Unix nanoseconds. It is shared by all snapshots, so that
 	// a use is never lost between two of them.
 	LastUsed *atomic.Int64
+	// Also is what the token opens beside its scope; zero: nothing.
+	Also auth.Grant
+	// Part is the part of the store that holds the token.
+	Part *Part
+}
+
+// Part is a part of a store that can be out of reach while others are not. The
+// zero Part, and a nil one, was never seen.
+type Part struct{ asOf atomic.Int64 }
+
+// See notes that the snapshot holds what the part held at that time. Earlier
+// times than noted change nothing.
+func (p *Part) See(at time.Time) {
+	for now := at.UnixNano(); ; {
+		before := p.asOf.Load()
+		if now <= before || p.asOf.CompareAndSwap(before, now) {
+			return
+		}
+	}
+}
+
+// Age is how long ago the part was seen.
+func (p *Part) Age(now time.Time) time.Duration {
+	if p == nil {
+		return math.MaxInt64
+	}
+	return now.Sub(time.Unix(0, p.asOf.Load()))
 }
 
 // Snapshot is the immutable state that requests are checked against: no I/O is
@@ -95,24 +125,57 @@ type Snapshot struct {
 	// Tokens holds what is neither revoked nor expired, by token id. What is
 	// not in here is refused, whatever its signature says.
 	Tokens map[string]*Live
-	// AsOf is when the store was last seen to be in this state.
-	AsOf time.Time
+	// Core is the part of the store that holds issuer and keys.
+	Core *Part
+	// Parts are the parts that hold tokens.
+	Parts []*Part
 }
 
+// Stale tells whether too long ago was seen what any token depends on, and
+// whether any part was not seen for too long: then the snapshot says nothing of
+// a token that it does not hold.
+func (s *Snapshot) Stale(now time.Time, bound time.Duration) (whole, partly bool) {
+	if s.Core.Age(now) > bound {
+		return true, true
+	}
+	whole = true
+	for _, p := range s.Parts {
+		if p.Age(now) > bound {
+			partly = true
+		} else {
+			whole = false
+		}
+	}
+	return whole, partly
+}
+
+// Draft is a token to be made.
+type Draft struct {
+	Scope       Scope
+	Description string
+	// Lifetime is how long the token is good; more than zero.
+	Lifetime time.Duration
+}
+
+// Minter makes the token of a record, signed with the key.
+type Minter func(Key, string, Record) (string, error)
+
 // Store keeps the records of tokens. Its methods do I/O and are never called
-// on the request path.
+// on the request path. A token that one of them returns is the only copy.
 type Store interface {
-	// Insert adds the record of a token that was just made.
-	Insert(context.Context, Record) error
+	// Create makes a token.
+	Create(context.Context, Draft) (Record, string, error)
 	// List returns all records, the newest first.
 	List(context.Context) ([]Record, error)
 	// Get returns the record with that id, or ErrNotFound.
 	Get(ctx context.Context, id string) (Record, error)
-	// Revoke ends a token at once. Revoking twice keeps the first time;
-	// an unknown id is ErrNotFound.
-	Revoke(ctx context.Context, id string, at time.Time) error
-	// Replace inserts next and, in the same transaction, lets the token with
-	// the old id end at the given time, if that is earlier than its own end. An old token
-	// that is revoked, expired or replaced already is an error that says so.
-	Replace(ctx context.Context, oldID string, next Record, oldEnds time.Time) error
+	// Revoke ends a token at once. An unknown id is ErrNotFound.
+	Revoke(ctx context.Context, id string) error
+	// Rotate makes the successor of a token, with the same scope, description
+	// and lifetime, and lets the old one end after the overlap, if that is
+	// earlier than its own end. A token that is revoked, expired or replaced
+	// already is an error that says so. It returns both records.
+	Rotate(ctx context.Context, id string, overlap time.Duration) (next Record, token string, old Record, err error)
+	// RotateKeys makes a new signing key, which signs every token from now on.
+	RotateKeys(context.Context) (Key, error)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"github.com/promgate/promgate/routing"
 	"github.com/promgate/promgate/tokens"
 	tokenfile "github.com/promgate/promgate/tokens/file"
+	"github.com/promgate/promgate/tokens/jwt"
 )
 
 // wellPrometheus is an upstream with which nothing is wrong.
@@ -198,17 +198,15 @@ func ended(t *testing.T, path string) string {
 	t.Helper()
 	cfg, err := config.Load(path)
 	must(t, err)
-	s, err := tokenfile.Open(t.Context(), tokenfile.Options{Dir: cfg.DataDir, Logger: slog.New(slog.DiscardHandler)})
+	s, err := tokenfile.Open(t.Context(), tokenfile.Options{
+		Dir: cfg.DataDir, Mint: jwt.Mint, Now: func() time.Time { return time.Now().Add(-2 * time.Hour) },
+	})
 	must(t, err)
 	uids, err := s.AssignUIDs(t.Context(), []string{"shop", "shop/production"}, false)
 	must(t, err)
 	scope := tokens.Scope{Project: "shop", ProjectUID: uids["shop"], Environment: "production", EnvironmentUID: uids["shop/production"]}
-	r, err := newRecord(scope, "old", time.Hour)
+	_, token, err := s.Create(t.Context(), tokens.Draft{Scope: scope, Description: "old", Lifetime: time.Hour})
 	must(t, err)
-	r.CreatedAt, r.ExpiresAt = r.CreatedAt.Add(-2*time.Hour), r.ExpiresAt.Add(-2*time.Hour)
-	token, err := issue(t.Context(), s, &r)
-	must(t, err)
-	must(t, s.Insert(t.Context(), r))
 	must(t, s.Close())
 	return token
 }

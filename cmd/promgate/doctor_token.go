@@ -17,10 +17,10 @@ import (
 
 	"github.com/promgate/promgate/auth"
 	"github.com/promgate/promgate/cmd/promgate/config"
+	"github.com/promgate/promgate/cmd/promgate/server"
 	"github.com/promgate/promgate/routing"
 	"github.com/promgate/promgate/routing/file"
 	"github.com/promgate/promgate/tokens"
-	tokenfile "github.com/promgate/promgate/tokens/file"
 	"github.com/promgate/promgate/tokens/jwt"
 )
 
@@ -58,8 +58,9 @@ type tokenCheck struct {
 	// fault is set where the token opens nothing at all.
 	fault *routing.Hop
 	// id and record are those of a good token.
-	id     string
-	record tokens.Record
+	id       string
+	identity *auth.Identity
+	record   tokens.Record
 	// uids are the store's, by project and by project/environment.
 	uids map[string]string
 	// anywhere tells whether it opens one of the environments that were chosen.
@@ -69,12 +70,12 @@ type tokenCheck struct {
 // newTokenCheck looks the token up in the token store of the configuration.
 func newTokenCheck(ctx context.Context, cfg *config.Config, secret string, environments []*routing.Environment) (*tokenCheck, error) {
 	c := &tokenCheck{}
-	if _, err := os.Stat(cfg.DataDir); err != nil {
+	if _, err := os.Stat(cfg.DataDir); err != nil && !cfg.Tokens.InKubernetes() {
 		c.refuse("this installation has no token store: "+cfg.DataDir+" (dataDir) cannot be read",
 			"no token was made here yet, or this is not the gateway's host, user or configuration: run doctor where the gateway runs")
 		return c, nil
 	}
-	store, err := tokenfile.Open(ctx, tokenfile.Options{Dir: cfg.DataDir, Logger: slog.New(slog.DiscardHandler)})
+	store, err := server.OpenTokens(ctx, cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +87,7 @@ func (c *tokenCheck) refuse(found, cause string) {
 	c.fault = &routing.Hop{Name: routing.HopToken, Status: routing.HopFailed, Found: found, Cause: cause}
 }
 
-func (c *tokenCheck) look(ctx context.Context, store *tokenfile.Store, secret string, environments []*routing.Environment) error {
+func (c *tokenCheck) look(ctx context.Context, store server.TokenStore, secret string, environments []*routing.Environment) error {
 	if err := store.Load(ctx); err != nil {
 		return err
 	}
@@ -111,7 +112,7 @@ func (c *tokenCheck) look(ctx context.Context, store *tokenfile.Store, secret st
 
 // verify checks the token as the gateway does, and explains a refusal by the
 // token's record.
-func (c *tokenCheck) verify(ctx context.Context, store *tokenfile.Store, secret string) error {
+func (c *tokenCheck) verify(ctx context.Context, store server.TokenStore, secret string) error {
 	result := jwt.ResultOK
 	verifier := jwt.NewVerifier(func() *tokens.Snapshot { return unused(store.Snapshot()) }, time.Now,
 		jwt.OnResult(func(r jwt.Result) { result = r }))
@@ -121,16 +122,16 @@ func (c *tokenCheck) verify(ctx context.Context, store *tokenfile.Store, secret 
 		return nil
 	}
 	said := unverified(secret)
-	_, refusal := verifier.Authenticate(ctx, credential)
+	identity, refusal := verifier.Authenticate(ctx, credential)
 	record, err := store.Get(ctx, said.ID)
 	if err != nil && !errors.Is(err, tokens.ErrNotFound) {
 		return err
 	}
 	if refusal == nil {
-		c.id, c.record = said.ID, record
+		c.id, c.identity, c.record = said.ID, identity, record
 		return err
 	}
-	c.explain(result, refusal, said, record, store.Issuer())
+	c.explain(result, refusal, said, record, store.Snapshot().Issuer)
 	return nil
 }
 
@@ -174,7 +175,7 @@ func unused(s *tokens.Snapshot) *tokens.Snapshot {
 	copied := *s
 	copied.Tokens = maps.Clone(s.Tokens)
 	for id, live := range copied.Tokens {
-		copied.Tokens[id] = &tokens.Live{Scope: live.Scope, KeyID: live.KeyID, ExpiresAt: live.ExpiresAt}
+		copied.Tokens[id] = &tokens.Live{Scope: live.Scope, KeyID: live.KeyID, ExpiresAt: live.ExpiresAt, Also: live.Also, Part: live.Part}
 	}
 	return &copied
 }
@@ -210,8 +211,7 @@ func (c *tokenCheck) opens(e *routing.Environment) bool {
 	if e.Source == file.Source {
 		project, environment = c.uids[e.Project.Name], c.uids[e.Project.Name+"/"+e.Name]
 	}
-	s := c.record.Scope
-	return s.ProjectUID == project && (s.Environment == "" || s.EnvironmentUID == environment)
+	return c.identity.MayQuery(project, environment)
 }
 
 // hop tells whether the token opens the environment. Of several that were not

@@ -6,13 +6,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/promgate/promgate/cmd/promgate/config"
+	"github.com/promgate/promgate/cmd/promgate/server"
 	"github.com/promgate/promgate/tokens"
-	tokenfile "github.com/promgate/promgate/tokens/file"
 )
 
 // scopeOf finds project and environment, first in the configuration file, then
 // in the clusters that it has searched, and their UIDs.
-func scopeOf(c *cobra.Command, s *tokenfile.Store, cfg *config.Config, project, environment string) (tokens.Scope, error) {
+func scopeOf(c *cobra.Command, s server.TokenStore, cfg *config.Config, project, environment string) (tokens.Scope, error) {
 	scope := tokens.Scope{Project: project, Environment: environment}
 	if !inFile(cfg, project, environment) {
 		return foundScope(c, cfg, scope)

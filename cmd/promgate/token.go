@@ -1,9 +1,6 @@
 package main
 
 import (
-	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -15,9 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/promgate/promgate/cmd/promgate/config"
+	"github.com/promgate/promgate/cmd/promgate/server"
 	"github.com/promgate/promgate/tokens"
-	tokenfile "github.com/promgate/promgate/tokens/file"
-	"github.com/promgate/promgate/tokens/jwt"
 )
 
 // maxDescription keeps a line of token list readable.
@@ -43,7 +39,7 @@ signed stay good until they expire; a key that no such token needs is deleted.`,
 	}
 	path := configFlag(rotate)
 	rotate.RunE = func(c *cobra.Command, _ []string) error {
-		return withStore(c, *path, func(s *tokenfile.Store, _ *config.Config) error {
+		return withStore(c, *path, func(s server.TokenStore, _ *config.Config) error {
 			key, err := s.RotateKeys(c.Context())
 			if err != nil {
 				return err
@@ -57,12 +53,12 @@ signed stay good until they expire; a key that no such token needs is deleted.`,
 }
 
 // withStore opens the token store of the configuration for one command.
-func withStore(c *cobra.Command, path string, do func(*tokenfile.Store, *config.Config) error) error {
+func withStore(c *cobra.Command, path string, do func(server.TokenStore, *config.Config) error) error {
 	cfg, err := load(c, path)
 	if err != nil {
 		return err
 	}
-	store, err := tokenfile.Open(c.Context(), tokenfile.Options{Dir: cfg.DataDir, Logger: slog.New(slog.DiscardHandler)})
+	store, err := server.OpenTokens(c.Context(), cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
@@ -85,23 +81,19 @@ func tokenCreateCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if lifetime <= 0 {
+			return errors.New("a token needs a lifetime of more than nothing: write --expires 720h")
+		}
 		if len(*description) > maxDescription {
 			return fmt.Errorf("--description has %d bytes: shorten it to %d", len(*description), maxDescription)
 		}
-		return withStore(c, *path, func(s *tokenfile.Store, cfg *config.Config) error {
+		return withStore(c, *path, func(s server.TokenStore, cfg *config.Config) error {
 			scope, err := scopeOf(c, s, cfg, *project, *environment)
 			if err != nil {
 				return err
 			}
-			record, err := newRecord(scope, *description, lifetime)
+			record, token, err := s.Create(c.Context(), tokens.Draft{Scope: scope, Description: *description, Lifetime: lifetime})
 			if err != nil {
-				return err
-			}
-			token, err := issue(c.Context(), s, &record)
-			if err != nil {
-				return err
-			}
-			if err := s.Insert(c.Context(), record); err != nil {
 				return err
 			}
 			fmt.Fprintf(c.ErrOrStderr(), "token %s opens %s until %s; it is shown this once\n", record.ID, scopeText(scope), record.ExpiresAt.Format(time.RFC3339))
@@ -134,29 +126,6 @@ func scopeText(s tokens.Scope) string {
 	return "environment " + s.Project + "/" + s.Environment
 }
 
-func newRecord(scope tokens.Scope, description string, lifetime time.Duration) (tokens.Record, error) {
-	if lifetime <= 0 {
-		return tokens.Record{}, errors.New("a token needs a lifetime of more than nothing: write --expires 720h")
-	}
-	var id [16]byte
-	_, _ = rand.Read(id[:]) // never fails: crypto/rand
-	now := time.Now().UTC().Truncate(time.Second)
-	return tokens.Record{
-		ID: hex.EncodeToString(id[:]), Scope: scope, Description: description,
-		CreatedAt: now, ExpiresAt: now.Add(lifetime),
-	}, nil
-}
-
-// issue signs the token of a record with the active key, which it notes there.
-func issue(ctx context.Context, s *tokenfile.Store, r *tokens.Record) (string, error) {
-	key, err := s.ActiveKey(ctx)
-	if err != nil {
-		return "", err
-	}
-	r.KeyID = key.ID
-	return jwt.Mint(key, s.Issuer(), *r)
-}
-
 func tokenRevokeCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "revoke ID", Short: "End a token at once", Args: oneID,
@@ -164,8 +133,8 @@ func tokenRevokeCommand() *cobra.Command {
 	}
 	path := configFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return withStore(c, *path, func(s *tokenfile.Store, _ *config.Config) error {
-			if err := s.Revoke(c.Context(), args[0], time.Now().UTC()); err != nil {
+		return withStore(c, *path, func(s server.TokenStore, _ *config.Config) error {
+			if err := s.Revoke(c.Context(), args[0]); err != nil {
 				return unknownToken(args[0], err)
 			}
 			fmt.Fprintf(c.OutOrStdout(), "token %s is revoked\n", args[0])
@@ -211,28 +180,13 @@ the new one is put in place.`,
 		if err != nil {
 			return err
 		}
-		return withStore(c, *path, func(s *tokenfile.Store, _ *config.Config) error {
-			old, err := s.Get(c.Context(), args[0])
+		return withStore(c, *path, func(s server.TokenStore, _ *config.Config) error {
+			next, token, old, err := s.Rotate(c.Context(), args[0], stay)
 			if err != nil {
 				return unknownToken(args[0], err)
 			}
-			next, err := newRecord(old.Scope, old.Description, old.ExpiresAt.Sub(old.CreatedAt))
-			if err != nil {
-				return err
-			}
-			token, err := issue(c.Context(), s, &next)
-			if err != nil {
-				return err
-			}
-			ends := next.CreatedAt.Add(stay)
-			if err := s.Replace(c.Context(), old.ID, next, ends); err != nil {
-				return err
-			}
-			if old.ExpiresAt.Before(ends) {
-				ends = old.ExpiresAt
-			}
 			fmt.Fprintf(c.ErrOrStderr(), "token %s opens %s until %s; it is shown this once\ntoken %s ends %s\n",
-				next.ID, scopeText(next.Scope), next.ExpiresAt.Format(time.RFC3339), old.ID, ends.Format(time.RFC3339))
+				next.ID, scopeText(next.Scope), next.ExpiresAt.Format(time.RFC3339), old.ID, old.ExpiresAt.Format(time.RFC3339))
 			fmt.Fprintln(c.OutOrStdout(), token)
 			return nil
 		})
@@ -245,7 +199,7 @@ func tokenListCommand() *cobra.Command {
 	path := configFlag(c)
 	output := outputFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return withStore(c, *path, func(s *tokenfile.Store, _ *config.Config) error {
+		return withStore(c, *path, func(s server.TokenStore, _ *config.Config) error {
 			records, err := s.List(c.Context())
 			if err != nil {
 				return err

@@ -23,10 +23,14 @@ type Sections struct {
 
 // Cluster is a Kubernetes cluster and how its API server is reached.
 type Cluster struct {
-	Name       string     `yaml:"name" required:"true" doc:"Name by which environments refer to the cluster: a DNS label."`
-	Kubeconfig string     `yaml:"kubeconfig,omitempty" type:"path" doc:"Kubeconfig file. Without it the gateway uses the service account of the pod that it runs in."`
-	Context    string     `yaml:"context,omitempty" doc:"Context of the kubeconfig. Without it the kubeconfig's current context is used."`
-	Discovery  *Discovery `yaml:"discovery,omitempty" doc:"Find projects and environments in the cluster. What the file names under projects comes before what is found."`
+	Name       string `yaml:"name" required:"true" doc:"Name by which environments refer to the cluster: a DNS label."`
+	Kubeconfig string `yaml:"kubeconfig,omitempty" type:"path" doc:"Kubeconfig file. Without it the gateway uses the service account of the pod that it runs in."`
+	Context    string `yaml:"context,omitempty" doc:"Context of the kubeconfig. Without it the kubeconfig's current context is used."`
+	// Credentials are "dedicated" or "user".
+	Credentials    string     `yaml:"credentials,omitempty" enum:"dedicated,user" default:"dedicated" doc:"Whose credentials the API server sees when a server behind it is asked. dedicated: the gateway's own. user: the caller's Kubernetes token and nothing else, so that RBAC decides on each question; endpoint tokens then open nothing on this cluster."`
+	Audiences      []string   `yaml:"audiences,omitempty" doc:"Audiences of the Kubernetes tokens that open environments on this cluster with credentials: dedicated, such as promgate. Each token is reviewed by the API server, and so is what its user may query. Without it no Kubernetes token opens anything there."`
+	EndpointTokens bool       `yaml:"endpointTokens" default:"true" doc:"Whether endpoint tokens open environments on this cluster. With credentials: user they never do."`
+	Discovery      *Discovery `yaml:"discovery,omitempty" doc:"Find projects and environments in the cluster. What the file names under projects comes before what is found."`
 }
 
 // Discovery says where a cluster is searched for environments.

@@ -35,6 +35,16 @@ func (s *Sections) validateClusters(report Report) (names []string) {
 		if c.Context != "" && c.Kubeconfig == "" {
 			report(at.With("context"), "a context means nothing without a kubeconfig; add kubeconfig or remove context")
 		}
+		if c.Credentials == "user" && len(c.Audiences) > 0 {
+			report(at.With("audiences"), "with credentials: user the API server itself checks whom a token is for; remove audiences, or write credentials: dedicated")
+		}
+		for j, audience := range c.Audiences {
+			if audience == "" {
+				report(at.With("audiences", j), "an audience is empty; write whom the tokens are made for, such as promgate")
+			} else if slices.Index(c.Audiences, audience) < j {
+				report(at.With("audiences", j), "%q is written twice; remove one", audience)
+			}
+		}
 		if c.Discovery != nil {
 			c.Discovery.validate(at.With("discovery"), report)
 		}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/promgate/promgate/kube"
+
 	"golang.org/x/net/http/httpguts"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/json"
@@ -260,7 +262,7 @@ func holds(t *testing.T, c *claim) {
 		return
 	}
 	const base = "/k8s/clusters/c-1"
-	cluster := &Cluster{name: "local", base: mustURL("https://api.example" + base)}
+	cluster := &Cluster{Connection: &kube.Connection{Name: "local", Base: mustURL("https://api.example" + base)}}
 	target, err := cluster.Service(c.ref)
 	if err != nil {
 		t.Fatalf("a claim without faults makes no target: %v", err)

@@ -9,9 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
-	"errors"
 	"flag"
-	"fmt"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -21,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/client-go/rest"
+	"github.com/promgate/promgate/kube"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -60,10 +58,10 @@ func TestClientCertificate(t *testing.T) {
 	// Paths in a kubeconfig are relative to it.
 	config := kubeconfig(t, server, "", "{client-certificate: cert.pem, client-key: key.pem}")
 	certificate(t, filepath.Dir(config), "gateway")
-	if err := CheckKubeconfig(config, "main"); err != nil {
+	if err := kube.CheckKubeconfig(config, "main"); err != nil {
 		t.Error(err)
 	}
-	target := newTarget(t, Options{Kubeconfig: config}, ref)
+	target := newTarget(t, kube.Options{Kubeconfig: config}, ref)
 	if body := get(t, target, ""); !strings.Contains(body, "certificate of gateway\n") || strings.Contains(body, "Authorization") {
 		t.Errorf("got %s", body)
 	}
@@ -78,12 +76,12 @@ func TestExecPlugin(t *testing.T) {
 	write(t, plugin, `#!/bin/sh
 echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"of the plugin"}}'
 `)
-	target := newTarget(t, Options{Kubeconfig: kubeconfig(t, server, "",
+	target := newTarget(t, kube.Options{Kubeconfig: kubeconfig(t, server, "",
 		"{exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: IfAvailable, command: "+plugin+"}}")}, ref)
 	if body := get(t, target, ""); !strings.Contains(body, `"Bearer of the plugin"`) {
 		t.Errorf("got %s", body)
 	}
-	if got := target.ServiceProxy.Role("get"); !strings.Contains(got, unknownUser) {
+	if got := target.ServiceProxy.Role("get"); !strings.Contains(got, "REPLACE-WITH-THE-USER-OF-THE-GATEWAY") {
 		t.Errorf("got %s", got)
 	}
 }
@@ -95,7 +93,7 @@ func TestRole(t *testing.T) {
 		{"service-account-create.yaml", "{token: " + token("system:serviceaccount:promgate-system:promgate") + "}", "create"},
 		{"unknown-get.yaml", "{token: opaque}", "get"},
 	} {
-		target := newTarget(t, Options{Name: "local", Kubeconfig: kubeconfig(t, server, "", c.user)}, ref)
+		target := newTarget(t, kube.Options{Name: "local", Kubeconfig: kubeconfig(t, server, "", c.user)}, ref)
 		got, path := target.ServiceProxy.Role(c.verb), filepath.Join("testdata", c.golden)
 		if *update {
 			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
@@ -109,68 +107,5 @@ func TestRole(t *testing.T) {
 		if got != string(want) {
 			t.Errorf("%s: got\n%s\nwant\n%s", c.golden, got, want)
 		}
-	}
-}
-
-func TestIdentify(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "token")
-	write(t, file, token("system:serviceaccount:a:b")+"\n")
-	for name, c := range map[string]struct {
-		config rest.Config
-		want   subject
-	}{
-		"token file over token": {rest.Config{BearerToken: token("system:serviceaccount:x:y"), BearerTokenFile: file}, subject{namespace: "a", account: "b"}},
-		"other user":            {rest.Config{BearerToken: token("alice")}, subject{}},
-		"half an account":       {rest.Config{BearerToken: token("system:serviceaccount:a")}, subject{}},
-		"opaque":                {rest.Config{BearerToken: "a.b.c"}, subject{}},
-		"nothing":               {rest.Config{}, subject{}},
-		"no certificate":        {rest.Config{TLSClientConfig: rest.TLSClientConfig{CertData: []byte("x")}}, subject{}},
-	} {
-		if got := identify(&c.config); got != c.want {
-			t.Errorf("%s: got %+v", name, got)
-		}
-	}
-}
-
-func TestNotInCluster(t *testing.T) {
-	t.Setenv("KUBERNETES_SERVICE_HOST", "")
-	_, err := NewCluster(Options{Name: "local"})
-	if !errors.Is(err, errInCluster) || !strings.Contains(err.Error(), "cluster local: it has no kubeconfig") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestKubeconfigFaults(t *testing.T) {
-	server := apiServer(t, echo)
-	good := kubeconfig(t, server, "", "{token: hunter2}")
-	noCurrent := filepath.Join(t.TempDir(), "kubeconfig")
-	write(t, noCurrent, "apiVersion: v1\nkind: Config\ncontexts: []\n")
-	junk := filepath.Join(t.TempDir(), "junk")
-	write(t, junk, "hunter2: [")
-	for _, c := range []struct{ name, file, context, want string }{
-		{"missing", good + ".none", "", "does not exist"},
-		{"a directory", filepath.Dir(good), "", "is not a file"},
-		{"junk", junk, "", "cannot be used"},
-		{"no current context", noCurrent, "", "has no current context"},
-		{"unknown context", good, "other", `has no context "other"; it has dangling, main, nobody`},
-		{"dangling context", good, "dangling", `the cluster "none", which has no server`},
-		{"unknown user", good, "nobody", `the user "x", who is not there`},
-		{"impersonation", kubeconfig(t, server, "", "{token: hunter2, as: admin}"), "", "impersonates somebody (as), which the gateway never does"},
-		{"group impersonation", kubeconfig(t, server, "", "{token: hunter2, as-groups: [a]}"), "", "impersonates"},
-		{"auth provider", kubeconfig(t, server, "", "{auth-provider: {name: gcp}}"), "", `uses the auth provider "gcp"`},
-		{"missing certificate", kubeconfig(t, server, "", "{client-certificate: none, client-key: none}"), "", "none"},
-		{"missing token file", kubeconfig(t, server, "", "{tokenFile: none}"), "", "none"},
-		{"certificate that is none", kubeconfig(t, server, "", "{client-certificate-data: aHVudGVyMg==, client-key-data: aHVudGVyMg==}"), "", "certificates"},
-	} {
-		err := CheckKubeconfig(c.file, c.context)
-		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("%s: got %v", c.name, err)
-		}
-		if _, err := NewCluster(Options{Name: "west", Kubeconfig: c.file, Context: c.context}); err == nil || !strings.Contains(fmt.Sprint(err), "cluster west: ") {
-			t.Errorf("%s: NewCluster: got %v", c.name, err)
-		}
-	}
-	if err := CheckKubeconfig(good, ""); err != nil {
-		t.Error(err)
 	}
 }

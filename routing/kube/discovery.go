@@ -253,7 +253,7 @@ func (d *Discovery) Announce(project string, unserved []routing.Candidate) {
 	objects := map[string]*object{}
 	if sp := d.spaces[project]; sp != nil {
 		for _, o := range sp.objects {
-			objects[o.title(d.cluster.name)] = o
+			objects[o.title(d.cluster.Name)] = o
 		}
 	}
 	d.mu.Unlock()

@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/promgate/promgate/kube"
 )
 
 // golden compares with a file of testdata, or rewrites it.
@@ -26,7 +28,7 @@ func golden(t *testing.T, name, got string) {
 
 // TestDiscoveryRole: each grants what is missing, and nothing beyond it.
 func TestDiscoveryRole(t *testing.T) {
-	c := &Cluster{name: "local", subject: subject{namespace: "promgate", account: "promgate"}}
+	c := &Cluster{Connection: &kube.Connection{Name: "local", Subject: kube.Subject{Namespace: "promgate", Account: "promgate"}}}
 	for file, key := range map[string]problemKey{
 		"discovery-namespaces.yaml":         {source: "namespaces"},
 		"discovery-namespace.yaml":          {source: "namespaces", namespace: "shop"},

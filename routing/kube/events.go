@@ -59,7 +59,7 @@ func (a *announcer) announce(project string, unserved []routing.Candidate, objec
 		if before[c.Source] == c.Reason {
 			continue
 		}
-		a.cluster.logger.Warn("an object makes no route", "object", c.Source, "project", c.Project, "environment", c.Name, "reason", c.Reason)
+		a.cluster.Logger.Warn("an object makes no route", "object", c.Source, "project", c.Project, "environment", c.Name, "reason", c.Reason)
 		select {
 		case a.queue <- event(objects[c.Source], c):
 		default:
@@ -67,7 +67,7 @@ func (a *announcer) announce(project string, unserved []routing.Candidate, objec
 	}
 	for source := range before {
 		if _, still := now[source]; !still {
-			a.cluster.logger.Info("an object that made no route does, or is gone", "object", source, "project", project)
+			a.cluster.Logger.Info("an object that made no route does, or is gone", "object", source, "project", project)
 		}
 	}
 	if len(now) == 0 {
@@ -132,14 +132,14 @@ func (a *announcer) write(ctx context.Context, e *unstructured.Unstructured) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	_, err := a.cluster.client.Resource(eventsResource).Namespace(namespace).Create(ctx, e, metav1.CreateOptions{})
+	_, err := a.cluster.Client.Resource(eventsResource).Namespace(namespace).Create(ctx, e, metav1.CreateOptions{})
 	switch {
 	case err == nil, apierrors.IsAlreadyExists(err):
 	case apierrors.IsForbidden(err):
 		maps.DeleteFunc(a.denied, func(_ string, until time.Time) bool { return time.Now().After(until) })
 		a.denied[namespace] = time.Now().Add(eventsDenied)
-		a.cluster.logger.Debug("no events are written here: the gateway may not create them", "cluster", a.cluster.name, "namespace", namespace)
+		a.cluster.Logger.Debug("no events are written here: the gateway may not create them", "cluster", a.cluster.Name, "namespace", namespace)
 	default:
-		a.cluster.logger.Debug("an event could not be written", "cluster", a.cluster.name, "namespace", namespace, "error", err)
+		a.cluster.Logger.Debug("an event could not be written", "cluster", a.cluster.Name, "namespace", namespace, "error", err)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/promgate/promgate/kube"
+
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -145,7 +147,7 @@ func (r *recorder) take() []string {
 // its end.
 func TestAnnounce(t *testing.T) {
 	log := &recorder{}
-	a := newAnnouncer(&Cluster{name: "local", logger: slog.New(log)})
+	a := newAnnouncer(&Cluster{Connection: &kube.Connection{Name: "local", Logger: slog.New(log)}})
 	objects := map[string]*object{}
 	tell := func(project string, reasons ...string) { // of the objects a, b and so on
 		var unserved []routing.Candidate
@@ -201,7 +203,7 @@ func TestAnnounce(t *testing.T) {
 // TestAnnounceMany: events that nobody writes hold up nothing.
 func TestAnnounceMany(t *testing.T) {
 	log := &recorder{}
-	a := newAnnouncer(&Cluster{name: "local", logger: slog.New(log)})
+	a := newAnnouncer(&Cluster{Connection: &kube.Connection{Name: "local", Logger: slog.New(log)}})
 	objects, unserved := map[string]*object{}, []routing.Candidate{}
 	for i := range eventQueue + 10 {
 		o, c := faulty(sources[0], "a"+strconv.Itoa(i), "u", "x")
@@ -238,7 +240,7 @@ func TestWriteEvents(t *testing.T) {
 		_ = json.NewEncoder(w).Encode(answer)
 	})
 	log := &recorder{}
-	c, err := NewCluster(Options{Name: "local", Kubeconfig: kubeconfig(t, server, "", "{token: t}"), Logger: slog.New(log)})
+	c, err := newCluster(kube.Options{Name: "local", Kubeconfig: kubeconfig(t, server, "", "{token: t}"), Logger: slog.New(log)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/promgate/promgate/kube"
 	"github.com/promgate/promgate/routing"
 )
 
@@ -43,7 +44,7 @@ type examination struct {
 	post    bool // a POST is needed too
 	// who is the gateway as the API server itself calls it; until that is
 	// known, as its credentials do.
-	who  subject
+	who  kube.Subject
 	user string
 	// service is nil where the gateway may not read it.
 	service *examinedService
@@ -55,13 +56,13 @@ type hopStep func(context.Context) []routing.Hop
 // Examine looks whether the API server can be reached and accepts the gateway's
 // credentials.
 func (c *Cluster) Examine(ctx context.Context) []routing.Hop {
-	x := &examination{cluster: c, who: c.subject}
+	x := &examination{cluster: c, who: c.Subject}
 	return walkHops(ctx, x.apiServer, x.credentials)
 }
 
 // examine walks the way to a Service, up to the connection to it.
 func (c *Cluster) examine(ctx context.Context, ref ServiceRef, post bool) []routing.Hop {
-	x := &examination{cluster: c, ref: ref, literal: ref.Scheme + ":" + ref.Name + ":" + ref.Port, post: post, who: c.subject}
+	x := &examination{cluster: c, ref: ref, literal: ref.Scheme + ":" + ref.Name + ":" + ref.Port, post: post, who: c.Subject}
 	return walkHops(ctx, x.apiServer, x.credentials, x.rbac, x.declared, x.endpoints)
 }
 
@@ -94,9 +95,9 @@ func hopFailed(name, found, cause string) []routing.Hop {
 // apiServer asks for the version, which API servers tell everybody, or almost.
 func (x *examination) apiServer(ctx context.Context) []routing.Hop {
 	c := x.cluster
-	server := c.base.Scheme + "://" + c.base.Host
-	request := (&http.Request{Method: http.MethodGet, URL: join(c.base, "/version"), Header: http.Header{}}).WithContext(ctx)
-	resp, err := c.transport.RoundTrip(request)
+	server := c.Base.Scheme + "://" + c.Base.Host
+	request := (&http.Request{Method: http.MethodGet, URL: c.URL("/version"), Header: http.Header{}}).WithContext(ctx)
+	resp, err := c.Transport.RoundTrip(request)
 	if err != nil {
 		return c.unreached(err, server)
 	}
@@ -143,7 +144,7 @@ func (c *Cluster) review(ctx context.Context, resource schema.GroupVersionResour
 	if spec != nil {
 		object["spec"] = spec
 	}
-	return c.client.Resource(resource).Create(ctx, &unstructured.Unstructured{Object: object}, metav1.CreateOptions{})
+	return c.Client.Resource(resource).Create(ctx, &unstructured.Unstructured{Object: object}, metav1.CreateOptions{})
 }
 
 // anonymous is who the API server takes a request without credentials for.
@@ -177,10 +178,10 @@ func (x *examination) credentials(ctx context.Context) []routing.Hop {
 	if x.user == "" {
 		return hopPassed(routing.HopCredentials, "the API server accepts the gateway's credentials")
 	}
-	if account, isAccount := serviceAccount(x.user); isAccount {
+	if account, isAccount := kube.ServiceAccount(x.user); isAccount {
 		x.who = account
 	} else {
-		x.who = subject{user: x.user}
+		x.who = kube.Subject{User: x.user}
 	}
 	return hopPassed(routing.HopCredentials, "the API server knows the gateway as "+x.user)
 }
@@ -189,7 +190,7 @@ func (x *examination) credentials(ctx context.Context) []routing.Hop {
 func (x *examination) unanswered(err error, hop string) []routing.Hop {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
-		return x.cluster.unreached(err, x.cluster.base.Scheme+"://"+x.cluster.base.Host)
+		return x.cluster.unreached(err, x.cluster.Base.Scheme+"://"+x.cluster.Base.Host)
 	}
 	return hopFailed(hop, "the API server fails on its own: "+err.Error(),
 		"this is for who runs the cluster: its log says more")
@@ -242,7 +243,7 @@ func (x *examination) rbac(ctx context.Context) []routing.Hop {
 
 // denied tells which Role is missing, or that no Role can be there.
 func (x *examination) denied(ctx context.Context, verbs []string) []routing.Hop {
-	if _, err := x.cluster.client.Resource(namespaces).Get(ctx, x.ref.Namespace, metav1.GetOptions{}); apierrors.IsNotFound(err) {
+	if _, err := x.cluster.Client.Resource(namespaces).Get(ctx, x.ref.Namespace, metav1.GetOptions{}); apierrors.IsNotFound(err) {
 		return append(hopSkipped(routing.HopRBAC, "nothing can be granted in a namespace that is not there"), x.noNamespace()...)
 	}
 	who := "the gateway"

@@ -35,7 +35,7 @@ var podAdvice = map[routing.Trouble]string{
 
 // connectionAdvice tells what to do about a connection to the API server.
 func (c *Cluster) connectionAdvice(kind routing.Trouble) string {
-	if text := podAdvice[kind]; c.inPod && text != "" {
+	if text := podAdvice[kind]; c.InPod && text != "" {
 		return text
 	}
 	return kubeconfigAdvice[kind]

@@ -73,7 +73,7 @@ func decodeExamined(object *unstructured.Unstructured, into any) {
 
 func (x *examination) noNamespace() []routing.Hop {
 	return hopFailed(routing.HopService, "the namespace "+x.ref.Namespace+" does not exist",
-		"the namespace is mistyped, was deleted, or is on another cluster than "+x.cluster.name+": correct the environment, or make the namespace and its Service")
+		"the namespace is mistyped, was deleted, or is on another cluster than "+x.cluster.Name+": correct the environment, or make the namespace and its Service")
 }
 
 // pinning asks for what replicas: pin needs. Without it the service proxy is
@@ -109,12 +109,12 @@ func (x *examination) pinning(ctx context.Context) []routing.Hop {
 // declared looks at the Service itself, where the gateway may.
 func (x *examination) declared(ctx context.Context) []routing.Hop {
 	c, ref := x.cluster, x.ref
-	object, err := c.client.Resource(examined.services).Namespace(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+	object, err := c.Client.Resource(examined.services).Namespace(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsForbidden(err):
 		return hopSkipped(routing.HopService, "the gateway may not read Services here, and need not: the next hops tell as much")
 	case apierrors.IsNotFound(err):
-		if _, err := c.client.Resource(namespaces).Get(ctx, ref.Namespace, metav1.GetOptions{}); apierrors.IsNotFound(err) {
+		if _, err := c.Client.Resource(namespaces).Get(ctx, ref.Namespace, metav1.GetOptions{}); apierrors.IsNotFound(err) {
 			return x.noNamespace()
 		}
 		return hopFailed(routing.HopService, fmt.Sprintf("the namespace %s has no Service %s", ref.Namespace, ref.Name),
@@ -162,7 +162,7 @@ func examinedPortList(ports []examinedPort) string {
 // endpoints looks whether pods stand behind the Service, where the gateway may.
 func (x *examination) endpoints(ctx context.Context) []routing.Hop {
 	ref := x.ref
-	list, err := x.cluster.client.Resource(endpointSlices).Namespace(ref.Namespace).List(ctx, metav1.ListOptions{
+	list, err := x.cluster.Client.Resource(endpointSlices).Namespace(ref.Namespace).List(ctx, metav1.ListOptions{
 		LabelSelector: serviceNameLabel + "=" + ref.Name,
 	})
 	switch {

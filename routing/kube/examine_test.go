@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/promgate/promgate/kube"
 	"github.com/promgate/promgate/routing"
 )
 
@@ -133,7 +134,7 @@ func TestExamine(t *testing.T) {
 				c.ref = ref
 			}
 			server := apiServer(t, api.ServeHTTP)
-			target := newTarget(t, Options{Name: "local", Kubeconfig: kubeconfig(t, server, "", "{token: opaque}")}, c.ref)
+			target := newTarget(t, kube.Options{Name: "local", Kubeconfig: kubeconfig(t, server, "", "{token: opaque}")}, c.ref)
 			hops := target.Examine(t.Context(), false)
 			if len(hops) != len(c.want) {
 				t.Fatalf("got %+v", hops)
@@ -153,9 +154,9 @@ func TestExamine(t *testing.T) {
 func TestExamineApplies(t *testing.T) {
 	api := &fakeAPI{t: t}
 	server := apiServer(t, api.ServeHTTP)
-	target := newTarget(t, Options{Name: "local", Kubeconfig: kubeconfig(t, server, "", "{token: opaque}")}, ref)
+	target := newTarget(t, kube.Options{Name: "local", Kubeconfig: kubeconfig(t, server, "", "{token: opaque}")}, ref)
 	h, _ := routing.FailedHop(target.Examine(t.Context(), true))
-	if want := role("shop", "http:prometheus:web", "get", subject{user: "jane"}) + "---\n" + role("shop", "http:prometheus:web", "create", subject{user: "jane"}); h.Apply != want {
+	if want := role("shop", "http:prometheus:web", "get", kube.Subject{User: "jane"}) + "---\n" + role("shop", "http:prometheus:web", "create", kube.Subject{User: "jane"}); h.Apply != want {
 		t.Errorf("it prints\n%s\nwant\n%s", h.Apply, want)
 	}
 	if !strings.Contains(h.Found, "jane may not get and create services/proxy") || api.asked[0] != mayGet || api.asked[1] != "create services/proxy http:prometheus:web" {
@@ -163,7 +164,7 @@ func TestExamineApplies(t *testing.T) {
 	}
 	api.allowed = []string{mayGet}
 	h, _ = routing.FailedHop(target.Examine(t.Context(), true))
-	if want := role("shop", "http:prometheus:web", "create", subject{user: "jane"}); h.Apply != want || !strings.Contains(h.Cause, "allowPost") {
+	if want := role("shop", "http:prometheus:web", "create", kube.Subject{User: "jane"}); h.Apply != want || !strings.Contains(h.Cause, "allowPost") {
 		t.Errorf("for create alone it says %+v", h)
 	}
 	if _, failed := routing.FailedHop(target.Examine(t.Context(), false)); failed {
@@ -176,14 +177,14 @@ func TestExaminePinned(t *testing.T) {
 	api := &fakeAPI{t: t, allowed: []string{mayGet, "create services/proxy http:prometheus:web", "get pods/proxy", "list endpointslices", "watch endpointslices"}}
 	server, pinned := apiServer(t, api.ServeHTTP), ref
 	pinned.Pin = true
-	target := newTarget(t, Options{Name: "local", Kubeconfig: kubeconfig(t, server, "", "{token: opaque}")}, pinned)
+	target := newTarget(t, kube.Options{Name: "local", Kubeconfig: kubeconfig(t, server, "", "{token: opaque}")}, pinned)
 	h := target.Examine(t.Context(), true)[3]
-	if h.Status != routing.HopSkipped || !strings.Contains(h.Found, "may not create pods/proxy:") || h.Apply != podsRole("shop", "create", subject{user: "jane"}) {
+	if h.Status != routing.HopSkipped || !strings.Contains(h.Found, "may not create pods/proxy:") || h.Apply != podsRole("shop", "create", kube.Subject{User: "jane"}) {
 		t.Errorf("got %+v", h)
 	}
 	api.allowed = api.allowed[:2]
 	h = target.Examine(t.Context(), true)[3]
-	if want := podsRole("shop", "get", subject{user: "jane"}) + "---\n" + podsRole("shop", "create", subject{user: "jane"}); h.Apply != want {
+	if want := podsRole("shop", "get", kube.Subject{User: "jane"}) + "---\n" + podsRole("shop", "create", kube.Subject{User: "jane"}); h.Apply != want {
 		t.Errorf("it prints\n%s\nwant\n%s", h.Apply, want)
 	}
 }
@@ -193,7 +194,7 @@ func TestExaminePinned(t *testing.T) {
 func TestExamineCluster(t *testing.T) {
 	api := &fakeAPI{t: t}
 	server := apiServer(t, api.ServeHTTP)
-	cluster, err := NewCluster(Options{Name: "local", Kubeconfig: kubeconfig(t, server, "", "{token: secret-token}")})
+	cluster, err := newCluster(kube.Options{Name: "local", Kubeconfig: kubeconfig(t, server, "", "{token: secret-token}")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,10 +213,10 @@ func TestExamineCluster(t *testing.T) {
 // TestConnectionAdvice: a pod has no kubeconfig to correct.
 func TestConnectionAdvice(t *testing.T) {
 	for kind := range kubeconfigAdvice {
-		if text := (&Cluster{inPod: true}).connectionAdvice(kind); text == "" || strings.Contains(text, "the server in the kubeconfig") || strings.Contains(text, "kubeconfig's") {
+		if text := (&Cluster{Connection: &kube.Connection{InPod: true}}).connectionAdvice(kind); text == "" || strings.Contains(text, "the server in the kubeconfig") || strings.Contains(text, "kubeconfig's") {
 			t.Errorf("in a pod, trouble %d is met by %q", kind, text)
 		}
-		if (&Cluster{}).connectionAdvice(kind) != kubeconfigAdvice[kind] {
+		if (&Cluster{Connection: &kube.Connection{}}).connectionAdvice(kind) != kubeconfigAdvice[kind] {
 			t.Errorf("trouble %d has another advice", kind)
 		}
 	}
@@ -244,7 +245,7 @@ func TestExamineNeedsNoTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 		write(t, file, strings.Replace(string(content), secure.URL, c.address, 1))
-		cluster, err := NewCluster(Options{Name: "local", Kubeconfig: file})
+		cluster, err := newCluster(kube.Options{Name: "local", Kubeconfig: file})
 		if err != nil {
 			t.Fatal(err)
 		}

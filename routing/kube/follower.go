@@ -43,9 +43,9 @@ func (w *follower) over() bool {
 // startWatch starts a watch. The lock is held.
 func (d *Discovery) startWatch(ctx context.Context, background *sync.WaitGroup, s *source, namespace string) *follower {
 	ctx, cancel := context.WithCancel(ctx)
-	w := &follower{d: d, key: watchKey{s, namespace}, cancel: cancel, client: d.cluster.client.Resource(s.gvr).Namespace(namespace)}
+	w := &follower{d: d, key: watchKey{s, namespace}, cancel: cancel, client: d.cluster.Client.Resource(s.gvr).Namespace(namespace)}
 	if namespace == "" {
-		w.client = d.cluster.client.Resource(s.gvr)
+		w.client = d.cluster.Client.Resource(s.gvr)
 	}
 	if s.read != nil {
 		d.watches[w.key] = w
@@ -65,7 +65,7 @@ func (w *follower) run(ctx context.Context) {
 		case <-k.installed:
 		}
 	}
-	w.d.cluster.reflect(ctx, w.key.source.gvr, &cache.ListWatch{ListWithContextFunc: w.list, WatchFuncWithContext: w.watch}, w)
+	w.d.cluster.Reflect(ctx, w.key.source.gvr, &cache.ListWatch{ListWithContextFunc: w.list, WatchFuncWithContext: w.watch}, w)
 }
 
 // note changes the watch's state.

@@ -60,10 +60,10 @@ func (d *Discovery) noteInstalled(s *source, known bool, err error) {
 	switch {
 	case err != nil:
 	case known && k.absent:
-		d.cluster.logger.Info("a kind was installed and is searched from now on", "cluster", d.cluster.name, "source", s.name)
+		d.cluster.Logger.Info("a kind was installed and is searched from now on", "cluster", d.cluster.Name, "source", s.name)
 		k.absent = false
 	case !known && !k.absent:
-		d.cluster.logger.Info("a kind is not installed: it is looked for from time to time", "cluster", d.cluster.name, "source", s.name,
+		d.cluster.Logger.Info("a kind is not installed: it is looked for from time to time", "cluster", d.cluster.Name, "source", s.name,
 			"resource", s.gvr.GroupResource().String(), "version", s.gvr.Version)
 		k.absent = true
 	}
@@ -73,11 +73,11 @@ func (d *Discovery) noteInstalled(s *source, known bool, err error) {
 func (c *Cluster) knows(ctx context.Context, gvr schema.GroupVersionResource) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, join(c.base, "/apis/"+gvr.Group+"/"+gvr.Version).String(), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.URL("/apis/"+gvr.Group+"/"+gvr.Version).String(), nil)
 	if err != nil {
 		return false, err
 	}
-	response, err := c.transport.RoundTrip(request)
+	response, err := c.Transport.RoundTrip(request)
 	if err != nil {
 		return false, err
 	}

@@ -3,159 +3,41 @@
 package kube
 
 import (
-	"cmp"
-	"context"
-	"fmt"
-	"log/slog"
-	"net"
-	"net/http"
-	"net/url"
-	"strings"
-	"time"
-
-	utilnet "k8s.io/apimachinery/pkg/util/net"
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2"
+	"github.com/promgate/promgate/kube"
 )
 
-const (
-	defaultConnectTimeout        = 5 * time.Second
-	defaultResponseHeaderTimeout = 2 * time.Minute
-
-	// streamWindowBytes bounds what HTTP/2 receives ahead of a slow reader, for
-	// each answer. The library's default is 4 MiB: twenty slow answers would
-	// hold 80 MiB. The connection's own window stays at its default of 1 GiB,
-	// so that one slow reader never holds up the others on the connection.
-	streamWindowBytes = 512 << 10
-	// readBufferBytes matters where the API server speaks HTTP/1.1.
-	readBufferBytes        = 32 << 10
-	maxResponseHeaderBytes = 64 << 10
-	maxIdlePerHost         = 256
-)
-
-// Options say which cluster it is and how its API server is reached.
+// Options say how a cluster's Services are asked.
 type Options struct {
-	// Name is the cluster's name in descriptions and messages.
-	Name string
-	// Kubeconfig is a file; empty: the service account of the pod that the
-	// gateway runs in.
-	Kubeconfig string
-	// Context is one of the kubeconfig's; empty: its current one.
-	Context string
-	// ConnectTimeout bounds the connection and, apart from it, the TLS
-	// handshake. Zero: 5 seconds.
-	ConnectTimeout time.Duration
-	// ResponseHeaderTimeout bounds the time from the request to the answer's
-	// header. Zero: 2 minutes.
-	ResponseHeaderTimeout time.Duration
-	// Logger receives what concerns no single request; nil: nobody.
-	Logger *slog.Logger `json:"-"`
 	// OnPinned is told of each question to a pinned Service who answered it:
 	// "pinned", the pod that is preferred; "next", another pod; "service", any
 	// one, through the service proxy. Nil: nobody is told.
-	OnPinned func(outcome string) `json:"-"`
+	OnPinned func(outcome string)
+	// UserCredentials has questions asked with their callers' own Kubernetes
+	// tokens, and never with the gateway's.
+	UserCredentials bool
+	// NoEndpointTokens keeps endpoint tokens from opening what is on the
+	// cluster. UserCredentials implies it.
+	NoEndpointTokens bool
 }
 
-// Cluster is a Kubernetes cluster. All targets on it share one transport.
+// Cluster is a Kubernetes cluster. All targets on it share its connection.
 type Cluster struct {
-	name      string
-	base      *url.URL
-	transport http.RoundTripper
-	// client makes the cluster's own requests, over the same connections.
-	client  dynamic.Interface
-	subject subject
-	// inPod tells that the credentials are those of the gateway's own pod.
-	inPod    bool
-	logger   *slog.Logger
-	onPinned func(outcome string)
-	pins     pins
+	*kube.Connection
+	options Options
+	pins    pins
 }
 
-// NewCluster reads the cluster's credentials. It connects to nothing: exec
-// plugins run, and connections are made, when the first request needs them.
-//
-// Token files, client certificate files and CA files that the kubeconfig names
-// are followed by client-go itself when they change: tokens within a minute,
-// certificates and authorities within five. When the kubeconfig changes, make
-// a new Cluster and close the old one.
-func NewCluster(o Options) (*Cluster, error) {
-	return newCluster(o, (&net.Dialer{
-		Timeout:   cmp.Or(o.ConnectTimeout, defaultConnectTimeout),
-		KeepAlive: 30 * time.Second,
-	}).DialContext)
-}
-
-func newCluster(o Options, dial func(ctx context.Context, network, address string) (net.Conn, error)) (*Cluster, error) {
-	config, err := restConfig(o)
-	if err != nil {
-		return nil, err
+// NewCluster makes a cluster of a connection, which Close closes.
+func NewCluster(c *kube.Connection, o Options) *Cluster {
+	if o.OnPinned == nil {
+		o.OnPinned = func(string) {}
 	}
-	base, _, err := rest.DefaultServerUrlFor(config)
-	if err != nil {
-		return nil, fmt.Errorf("cluster %s: the address of the API server cannot be read: %w", o.Name, err)
-	}
-	config.Dial = dial
-	transport, err := rest.TransportFor(config)
-	if err != nil {
-		return nil, fmt.Errorf("cluster %s: the credentials cannot be used: %w", o.Name, err)
-	}
-	if err := tune(transport, o); err != nil {
-		return nil, fmt.Errorf("cluster %s: %w", o.Name, err)
-	}
-	config.QPS = -1 // the gateway asks for little, and never waits for itself
-	client, err := dynamic.NewForConfigAndClient(config, &http.Client{Transport: transport})
-	if err != nil {
-		return nil, fmt.Errorf("cluster %s: %w", o.Name, err)
-	}
-	return &Cluster{
-		name: o.Name, base: base, transport: transport, client: client, subject: identify(config), inPod: o.Kubeconfig == "",
-		logger: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)), onPinned: o.OnPinned,
-	}, nil
-}
-
-// tune sets what client-go offers no option for, on the transport at the
-// bottom and before its first use. That transport is the cluster's own:
-// client-go shares none that has a Proxy function, and restConfig sets one.
-func tune(rt http.RoundTripper, o Options) error {
-	for {
-		wrapper, ok := rt.(utilnet.RoundTripperWrapper)
-		if !ok {
-			break
-		}
-		rt = wrapper.WrappedRoundTripper()
-	}
-	t, ok := rt.(*http.Transport)
-	if !ok || t == http.DefaultTransport {
-		return fmt.Errorf("client-go made a transport of the unexpected type %T", rt)
-	}
-	t.TLSHandshakeTimeout = cmp.Or(o.ConnectTimeout, defaultConnectTimeout)
-	t.ResponseHeaderTimeout = cmp.Or(o.ResponseHeaderTimeout, defaultResponseHeaderTimeout)
-	t.MaxResponseHeaderBytes = maxResponseHeaderBytes
-	t.MaxIdleConnsPerHost = maxIdlePerHost
-	t.ReadBufferSize = readBufferBytes
-	// HTTP/2 reads this when it makes a connection.
-	t.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: streamWindowBytes}
-	return nil
+	return &Cluster{Connection: c, options: o}
 }
 
 // Close ends the watches of pinned Services' pods and closes the connections
 // that serve no request. Requests that are under way go on to their end.
 func (c *Cluster) Close() {
 	c.pins.close()
-	utilnet.CloseIdleConnectionsFor(c.transport)
+	c.Connection.Close()
 }
-
-// join is the API server's own path with ours.
-func join(base *url.URL, path string) *url.URL {
-	u := &url.URL{Scheme: base.Scheme, Host: base.Host}
-	u.Path = strings.TrimRight(base.Path, "/") + path
-	if base.RawPath != "" {
-		u.RawPath = strings.TrimRight(base.RawPath, "/") + path
-	}
-	return u
-}
-
-// LogTo sends what the Kubernetes client library logs, for the whole process,
-// such as a token file that cannot be read. Call it once, at the start.
-func LogTo(l *slog.Logger) { klog.SetSlogLogger(l) }

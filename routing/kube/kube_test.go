@@ -19,6 +19,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/promgate/promgate/kube"
+
 	"github.com/promgate/promgate/routing"
 )
 
@@ -68,9 +70,17 @@ users: [{name: u, user: %s}]
 	return file
 }
 
-func newTarget(t *testing.T, o Options, ref ServiceRef) *routing.Target {
+func newCluster(o kube.Options) (*Cluster, error) {
+	connection, err := kube.Connect(o)
+	if err != nil {
+		return nil, err
+	}
+	return NewCluster(connection, Options{}), nil
+}
+
+func newTarget(t *testing.T, o kube.Options, ref ServiceRef) *routing.Target {
 	t.Helper()
-	c, err := NewCluster(o)
+	c, err := newCluster(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +123,7 @@ func TestServiceURL(t *testing.T) {
 		{"/", "http", "web", "/prom/", "/api/v1/namespaces/shop/services/http:prometheus:web/proxy/prom"},
 		{"/k8s/clusters/c-1/", "http", "web", "/a/b", "/k8s/clusters/c-1/api/v1/namespaces/shop/services/http:prometheus:web/proxy/a/b"},
 	} {
-		target := newTarget(t, Options{Name: "local", Kubeconfig: kubeconfig(t, server, c.path, "{token: t}")},
+		target := newTarget(t, kube.Options{Name: "local", Kubeconfig: kubeconfig(t, server, c.path, "{token: t}")},
 			ServiceRef{Namespace: "shop", Name: "prometheus", Scheme: c.scheme, Port: c.port, PathPrefix: c.prefix,
 				Headers: http.Header{"X-A": {"b"}}})
 		if got := target.Base.String(); got != server.URL+c.want {
@@ -155,7 +165,7 @@ func TestUID(t *testing.T) {
 	uid := func(name string, change func(*ServiceRef)) string {
 		r := ref
 		change(&r)
-		return newTarget(t, Options{Name: name, Kubeconfig: config}, r).UID
+		return newTarget(t, kube.Options{Name: name, Kubeconfig: config}, r).UID
 	}
 	same := func(*ServiceRef) {}
 	if uid("a", same) != uid("a", func(r *ServiceRef) { r.PathPrefix = "" }) {
@@ -180,17 +190,9 @@ func TestEnvironmentProxy(t *testing.T) {
 		t.Setenv(name, "http://127.0.0.1:1")
 	}
 	server := apiServer(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) })
-	target := newTarget(t, Options{Kubeconfig: kubeconfig(t, server, "", "{token: t}")}, ref)
+	target := newTarget(t, kube.Options{Kubeconfig: kubeconfig(t, server, "", "{token: t}")}, ref)
 	if body := get(t, target, "/"); !strings.Contains(body, "Found") {
 		t.Errorf("a redirect was followed: %q", body)
-	}
-	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://prometheus.example", nil)
-	config, err := restConfig(Options{Kubeconfig: kubeconfig(t, server, "", "{token: t}")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if u, err := config.Proxy(req); u != nil || err != nil {
-		t.Errorf("proxy %v, %v", u, err)
 	}
 }
 
@@ -210,7 +212,7 @@ func TestSlowReader(t *testing.T) {
 		}
 		sent <- n
 	})
-	target := newTarget(t, Options{Kubeconfig: kubeconfig(t, server, "", "{token: t}")}, ref)
+	target := newTarget(t, kube.Options{Kubeconfig: kubeconfig(t, server, "", "{token: t}")}, ref)
 	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, target.Base.String(), nil)
 	resp, err := target.Transport.RoundTrip(r)
 	if err != nil {
@@ -221,7 +223,7 @@ func TestSlowReader(t *testing.T) {
 		t.Fatalf("got %s", resp.Proto)
 	}
 	// Some buffers of the server itself come on top of the window.
-	if n := <-sent; n > streamWindowBytes+256<<10 {
+	if n := <-sent; n > 512<<10+256<<10 {
 		t.Errorf("the server sent %d KiB ahead", n>>10)
 	}
 }
@@ -267,7 +269,7 @@ func TestRotatedTokenFile(t *testing.T) {
 		server.URL = "https://example.com"
 		token := filepath.Join(t.TempDir(), "token")
 		write(t, token, "first\n")
-		c, err := newCluster(Options{Kubeconfig: kubeconfig(t, server, "", "{tokenFile: "+token+"}")}, listener.dial)
+		c, err := newCluster(kube.Options{Kubeconfig: kubeconfig(t, server, "", "{tokenFile: "+token+"}"), Dial: listener.dial})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -64,7 +64,7 @@ func (c *Cluster) pin(ref ServiceRef) http.RoundTripper {
 	if p := c.pins.targets[key].Value(); p != nil {
 		return p
 	}
-	u := join(c.base, "/api/v1/namespaces/"+ref.Namespace+"/services/"+ref.Scheme+":"+ref.Name+":"+ref.Port+"/proxy")
+	u := c.URL("/api/v1/namespaces/" + ref.Namespace + "/services/" + ref.Scheme + ":" + ref.Name + ":" + ref.Port + "/proxy")
 	p := &pinned{pinKey: key, cluster: c, path: u.Path, rawPath: u.EscapedPath()}
 	p.get.method, p.create.method = http.MethodGet, http.MethodPost
 	if c.pins.targets == nil {
@@ -102,14 +102,14 @@ func (s *pins) isClosed() bool {
 }
 
 func (p *pinned) description() string {
-	return "service " + p.namespace + "/" + p.name + ":" + p.port + " on cluster " + p.cluster.name
+	return "service " + p.namespace + "/" + p.name + ":" + p.port + " on cluster " + p.cluster.Name
 }
 
 // RoundTrip asks a pod. What changes nothing and has no body is asked a second
 // time, of another pod, where the first cannot answer.
 func (p *pinned) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !p.meant(r.URL) {
-		return p.cluster.transport.RoundTrip(r)
+		return p.cluster.Transport.RoundTrip(r)
 	}
 	order, trouble := p.known(r.Context())
 	if trouble != nil {
@@ -255,7 +255,7 @@ func (p *pinned) try(r *http.Request, pod *podState, stamp int64, right *right) 
 		u.RawPath = pod.rawPath + u.RawPath[len(p.rawPath):]
 	}
 	out.URL = &u
-	resp, err := p.cluster.transport.RoundTrip(out)
+	resp, err := p.cluster.Transport.RoundTrip(out)
 	v := judge(r, resp, err)
 	switch v {
 	case answered:
@@ -274,7 +274,7 @@ func (p *pinned) try(r *http.Request, pod *podState, stamp int64, right *right) 
 // askService sends the request where it is addressed to.
 func (p *pinned) askService(r *http.Request) (*http.Response, error) {
 	p.tell(outcomeService)
-	return p.cluster.transport.RoundTrip(r)
+	return p.cluster.Transport.RoundTrip(r)
 }
 
 func (p *pinned) count(order *podOrder, pod *podState) {
@@ -286,8 +286,8 @@ func (p *pinned) count(order *podOrder, pod *podState) {
 }
 
 func (p *pinned) tell(outcome string) {
-	if p.cluster.onPinned != nil {
-		p.cluster.onPinned(outcome)
+	if p.cluster.options.OnPinned != nil {
+		p.cluster.options.OnPinned(outcome)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/promgate/promgate/kube"
 )
 
 // canned answers without a network.
@@ -18,7 +20,7 @@ func (c canned) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // BenchmarkPinned compares a pinned target with one that is not.
 func BenchmarkPinned(b *testing.B) {
-	c := &Cluster{name: "local", base: mustURL("https://example.com"), transport: canned{}, onPinned: func(string) {}}
+	c := NewCluster(&kube.Connection{Name: "local", Base: mustURL("https://example.com"), Transport: canned{}}, Options{})
 	p := &pinned{cluster: c, pinKey: pinKey{"shop", "prometheus", "web", "http"}, path: "/api/v1/namespaces/shop/services/http:prometheus:web/proxy"}
 	w := &sliceWatch{cluster: c, settled: make(chan struct{}), slices: map[string]map[string]*podSlice{}}
 	close(w.settled)
@@ -35,7 +37,7 @@ func BenchmarkPinned(b *testing.B) {
 	for _, way := range []struct {
 		name      string
 		transport http.RoundTripper
-	}{{"service", c.transport}, {"pinned", p}} {
+	}{{"service", c.Transport}, {"pinned", p}} {
 		b.Run(way.name, func(b *testing.B) {
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {

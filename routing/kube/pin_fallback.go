@@ -29,14 +29,14 @@ func (n *notice) begin(p *pinned, t *trouble) {
 	}
 	attributes := []any{slog.String("target", p.description()), slog.String("reason", t.reason)}
 	if t.method != "" {
-		attributes = append(attributes, slog.String("advice", podsRole(p.namespace, verbOf(t.method), p.cluster.subject)))
+		attributes = append(attributes, slog.String("advice", podsRole(p.namespace, verbOf(t.method), p.cluster.Subject)))
 	}
-	p.cluster.logger.Warn("questions are not pinned to one pod: they go through the service proxy, to any ready one", attributes...)
+	p.cluster.Logger.Warn("questions are not pinned to one pod: they go through the service proxy, to any ready one", attributes...)
 }
 
 func (n *notice) end(p *pinned) {
 	if before := n.current.Load(); before != nil && n.current.CompareAndSwap(before, nil) {
-		p.cluster.logger.Info("questions are pinned to one pod again", slog.String("target", p.description()), slog.String("was", before.reason))
+		p.cluster.Logger.Info("questions are pinned to one pod again", slog.String("target", p.description()), slog.String("was", before.reason))
 	}
 }
 

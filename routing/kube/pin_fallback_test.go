@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/promgate/promgate/kube"
 )
 
 func timeoutContext(t *testing.T, d time.Duration) (context.Context, context.CancelFunc) {
@@ -209,7 +211,7 @@ func TestNoPod(t *testing.T) {
 }
 
 func TestPodsRole(t *testing.T) {
-	c := &Cluster{subject: subject{namespace: "promgate-system", account: "promgate"}}
+	c := &Cluster{Connection: &kube.Connection{Name: "local", Subject: kube.Subject{Namespace: "promgate-system", Account: "promgate"}}}
 	const want = `# For all pods of the namespace: their names change, so that resourceNames cannot name them.
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
@@ -238,10 +240,10 @@ subjects:
     name: "promgate"
     namespace: "promgate-system"
 `
-	if got := podsRole("shop", "get", c.subject); got != want {
+	if got := podsRole("shop", "get", c.Subject); got != want {
 		t.Errorf("got\n%s", got)
 	}
-	if got := podsRole("shop", "create", c.subject); strings.Contains(got, "endpointslices") || !strings.Contains(got, `verbs: ["create"]`) {
+	if got := podsRole("shop", "create", c.Subject); strings.Contains(got, "endpointslices") || !strings.Contains(got, `verbs: ["create"]`) {
 		t.Errorf("got\n%s", got)
 	}
 }

@@ -17,6 +17,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/promgate/promgate/kube"
+
 	"github.com/promgate/promgate/routing"
 )
 
@@ -268,20 +270,19 @@ func inBubble(t *testing.T, f *fleet, path string, ref ServiceRef, test func(*pi
 		server.StartTLS()
 		server.URL = "https://example.com"
 		p := &pinnedTest{fleet: f, t: t, logged: &bytes.Buffer{}, outcomes: map[string]int{}, server: server}
-		var mu sync.Mutex
-		var err error
-		p.cluster, err = newCluster(Options{
+		connection, err := kube.Connect(kube.Options{
 			Name: "local", Kubeconfig: kubeconfig(t, server, path, "{token: "+token("system:serviceaccount:promgate-system:promgate")+"}"),
-			Logger: slog.New(slog.NewTextHandler(p.logged, nil)),
-			OnPinned: func(outcome string) {
-				mu.Lock()
-				defer mu.Unlock()
-				p.outcomes[outcome]++
-			},
-		}, listener.dial)
+			Logger: slog.New(slog.NewTextHandler(p.logged, nil)), Dial: listener.dial,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
+		var mu sync.Mutex
+		p.cluster = NewCluster(connection, Options{OnPinned: func(outcome string) {
+			mu.Lock()
+			defer mu.Unlock()
+			p.outcomes[outcome]++
+		}})
 		defer server.Close()
 		defer synctest.Wait()
 		defer p.cluster.Close()

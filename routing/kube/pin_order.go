@@ -67,7 +67,7 @@ func (p *pinned) state(pod *readyPod, before *podOrder) *podState {
 		}
 	}
 	literal := p.scheme + ":" + pod.name + ":" + strconv.Itoa(int(pod.port))
-	u := join(p.cluster.base, "/api/v1/namespaces/"+p.namespace+"/pods/"+literal+"/proxy")
+	u := p.cluster.URL("/api/v1/namespaces/" + p.namespace + "/pods/" + literal + "/proxy")
 	return &podState{pod: pod, path: u.Path, rawPath: u.EscapedPath()}
 }
 
@@ -75,7 +75,7 @@ func (p *pinned) state(pod *readyPod, before *podOrder) *podState {
 // comes back under its name.
 func (p *pinned) weight(pod string) uint64 {
 	h := sha256.New()
-	for _, field := range []string{p.cluster.name, p.namespace, p.name, p.port, pod} {
+	for _, field := range []string{p.cluster.Name, p.namespace, p.name, p.port, pod} {
 		// With their lengths, fields cannot run into each other.
 		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(field))))
 		h.Write([]byte(field))

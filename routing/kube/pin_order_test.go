@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+
+	"github.com/promgate/promgate/kube"
 )
 
 func orderedTarget(namespace string) *pinned {
 	return &pinned{
-		cluster: &Cluster{name: "local", base: mustURL("https://example.com")},
+		cluster: &Cluster{Connection: &kube.Connection{Name: "local", Base: mustURL("https://example.com")}},
 		pinKey:  pinKey{namespace: namespace, name: "prometheus", port: "web", scheme: "http"},
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/promgate/promgate/kube"
 )
 
 // TestPinned asks one pod of three, always the same, for everything that was
@@ -142,7 +144,7 @@ func TestReadinessForgives(t *testing.T) {
 // TestTargetsShare: what is known of pods outlives a reload of the table, and no
 // longer than the targets.
 func TestTargetsShare(t *testing.T) {
-	c := &Cluster{base: join(mustURL("https://example.com"), "")}
+	c := NewCluster(&kube.Connection{Base: mustURL("https://example.com")}, Options{})
 	pinnedRef := ref
 	pinnedRef.Pin = true
 	first := c.pin(pinnedRef)

@@ -51,7 +51,7 @@ func (d *Discovery) report(key problemKey, err error) {
 	if err == nil {
 		if known {
 			delete(d.problems, key)
-			d.cluster.logger.Info("discovery works again", "cluster", d.cluster.name, "source", key.source, "namespace", key.namespace)
+			d.cluster.Logger.Info("discovery works again", "cluster", d.cluster.Name, "source", key.source, "namespace", key.namespace)
 		}
 		return
 	}
@@ -81,9 +81,9 @@ func (d *Discovery) report(key problemKey, err error) {
 		return
 	}
 	d.problems[key] = p
-	attributes := []any{"cluster", d.cluster.name, "source", key.source, "namespace", key.namespace, "problem", p.Text, "cause", p.Cause}
+	attributes := []any{"cluster", d.cluster.Name, "source", key.source, "namespace", key.namespace, "problem", p.Text, "cause", p.Cause}
 	if p.Apply != "" {
 		attributes = append(attributes, "advice", p.Apply)
 	}
-	d.cluster.logger.Warn("discovery does not see everything", attributes...)
+	d.cluster.Logger.Warn("discovery does not see everything", attributes...)
 }

@@ -38,30 +38,44 @@ func (c *Cluster) Service(ref ServiceRef) (*routing.Target, error) {
 	if err := ref.check(); err != nil {
 		return nil, err
 	}
+	if ref.Pin && c.options.UserCredentials {
+		return nil, errPinnedUsers
+	}
 	literal := ref.Scheme + ":" + ref.Name + ":" + ref.Port
 	prefix := strings.TrimSuffix(ref.PathPrefix, "/")
 	namespace := ref.Namespace
-	transport := c.transport
+	transport := c.Transport
 	if ref.Pin {
 		transport = c.pin(ref)
 	}
+	var caller http.RoundTripper
+	if c.options.UserCredentials {
+		caller = c.Anonymous
+	}
 	return &routing.Target{
-		UID:       c.uid(ref, literal, prefix),
-		Base:      join(c.base, "/api/v1/namespaces/"+namespace+"/services/"+literal+"/proxy"+prefix),
-		Header:    ref.Headers.Clone(),
-		Transport: transport,
+		UID:              c.uid(ref, literal, prefix),
+		Base:             c.URL("/api/v1/namespaces/" + namespace + "/services/" + literal + "/proxy" + prefix),
+		Header:           ref.Headers.Clone(),
+		Transport:        transport,
+		Caller:           caller,
+		NoEndpointTokens: c.options.NoEndpointTokens || caller != nil,
 		Description: fmt.Sprintf("service %s/%s:%s on cluster %s",
-			namespace, ref.Name, ref.Port, c.name),
+			namespace, ref.Name, ref.Port, c.Name),
 		ServiceProxy: &routing.ServiceProxy{
-			Cluster:   c.name,
+			Cluster:   c.Name,
 			Namespace: namespace,
 			Name:      literal,
-			Role:      func(verb string) string { return role(namespace, literal, verb, c.subject) },
+			Role:      func(verb string) string { return role(namespace, literal, verb, c.Subject) },
 			Pinned:    ref.Pin,
 		},
 		Examine: func(ctx context.Context, post bool) []routing.Hop { return c.examine(ctx, ref, post) },
 	}, nil
 }
+
+// errPinnedUsers: a caller would need the right to ask every pod, and what one
+// caller may tells nothing about the next.
+var errPinnedUsers = errors.New("replicas: pin needs the gateway's own credentials, and this cluster has credentials: user; " +
+	"use replicas: any, or credentials: dedicated")
 
 // check holds up whatever would change the meaning of the URL, wherever the
 // reference comes from.
@@ -91,7 +105,7 @@ func (ref ServiceRef) check() error {
 // uid tells upstreams apart. The cluster's name belongs to it, since another
 // name may mean other credentials on the same API server.
 func (c *Cluster) uid(ref ServiceRef, literal, prefix string) string {
-	fields := []string{"service", c.name, c.base.String(), ref.Namespace, literal, prefix, strconv.FormatBool(ref.Pin)}
+	fields := []string{"service", c.Name, c.Base.String(), ref.Namespace, literal, prefix, strconv.FormatBool(ref.Pin), strconv.FormatBool(c.options.UserCredentials)}
 	for _, name := range slices.Sorted(maps.Keys(ref.Headers)) {
 		fields = append(fields, name)
 		fields = append(fields, ref.Headers[name]...)

@@ -93,7 +93,7 @@ func (w *sliceWatch) run(ctx context.Context) {
 	idle := time.NewTimer(idleAfter)
 	var following sync.WaitGroup
 	following.Go(func() {
-		w.cluster.reflect(ctx, endpointSlices, &cache.ListWatch{ListWithContextFunc: w.list, WatchFuncWithContext: w.watch}, w)
+		w.cluster.Reflect(ctx, endpointSlices, &cache.ListWatch{ListWithContextFunc: w.list, WatchFuncWithContext: w.watch}, w)
 	})
 	defer func() {
 		w.end()
@@ -102,7 +102,7 @@ func (w *sliceWatch) run(ctx context.Context) {
 		w.settle()
 		following.Wait()
 		if w.cluster.pins.isClosed() { // its connection was in use when the others were closed
-			utilnet.CloseIdleConnectionsFor(w.cluster.transport)
+			utilnet.CloseIdleConnectionsFor(w.cluster.Transport)
 		}
 	}()
 	for {
@@ -137,14 +137,14 @@ func (w *sliceWatch) stopIfIdle() (again time.Duration, over bool) {
 
 func (w *sliceWatch) list(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 	o.LabelSelector = serviceNameLabel
-	list, err := w.cluster.client.Resource(endpointSlices).Namespace(w.namespace).List(ctx, o)
+	list, err := w.cluster.Client.Resource(endpointSlices).Namespace(w.namespace).List(ctx, o)
 	w.result(ctx, err)
 	return list, err
 }
 
 func (w *sliceWatch) watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 	o.LabelSelector = serviceNameLabel
-	watcher, err := w.cluster.client.Resource(endpointSlices).Namespace(w.namespace).Watch(ctx, o)
+	watcher, err := w.cluster.Client.Resource(endpointSlices).Namespace(w.namespace).Watch(ctx, o)
 	w.watched.Store(err == nil)
 	// A list alone is of no use, and neither is a watch that has still to send
 	// what there is.

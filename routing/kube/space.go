@@ -170,7 +170,7 @@ func (o *object) made(c *Cluster, sp *space) routing.Candidate {
 		return *o.candidate
 	}
 	candidate := routing.Candidate{
-		Project: sp.name, Name: o.claim.environment, Source: o.title(c.name), Since: o.CreationTimestamp.Time,
+		Project: sp.name, Name: o.claim.environment, Source: o.title(c.Name), Since: o.CreationTimestamp.Time,
 	}
 	faults := o.claim.faults
 	if project == nil {
@@ -241,7 +241,7 @@ func (d *Discovery) check(ctx context.Context, sp *space) {
 	d.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	namespace, err := d.cluster.client.Resource(namespaces).Get(ctx, sp.name, metav1.GetOptions{})
+	namespace, err := d.cluster.Client.Resource(namespaces).Get(ctx, sp.name, metav1.GetOptions{})
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	sp.checking = false

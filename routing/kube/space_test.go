@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/promgate/promgate/kube"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -38,7 +40,7 @@ func newSpaceTest(t *testing.T) *spaceTest {
 			"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "shop", "uid": st.answer},
 		})
 	})
-	c, err := NewCluster(Options{Name: "local", Kubeconfig: kubeconfig(t, server, "", "{token: t}")})
+	c, err := newCluster(kube.Options{Name: "local", Kubeconfig: kubeconfig(t, server, "", "{token: t}")})
 	if err != nil {
 		t.Fatal(err)
 	}

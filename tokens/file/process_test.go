@@ -48,7 +48,7 @@ func step(name, dir, id string) (err error) {
 		r.KeyID = key.ID
 		return s.Insert(ctx, r)
 	case "revoke":
-		return s.Revoke(ctx, id, time.Time{})
+		return s.Revoke(ctx, id)
 	case "rotate":
 		_, err := s.RotateKeys(ctx)
 		return err

@@ -86,17 +86,14 @@ func get(ctx context.Context, q querier, id string) (tokens.Record, error) {
 	return r, err
 }
 
-// Revoke ends a token; at zero means now. A token that is revoked keeps its
-// first time; an unknown id is tokens.ErrNotFound.
-func (s *Store) Revoke(ctx context.Context, id string, at time.Time) error {
-	if at.IsZero() {
-		at = s.now()
-	}
+// Revoke ends a token at once. A token that is revoked keeps its first time; an
+// unknown id is tokens.ErrNotFound.
+func (s *Store) Revoke(ctx context.Context, id string) error {
 	err := s.write(ctx, func(tx *sql.Tx) error {
 		if _, err := get(ctx, tx, id); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at = 0`, toUnix(at), id)
+		_, err := tx.ExecContext(ctx, `UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at = 0`, toUnix(s.now()), id)
 		return err
 	})
 	if err != nil {

@@ -43,6 +43,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
+	// Mint makes tokens. It may be nil where none are made.
+	Mint tokens.Minter
 	// Retention is how long the record of an expired or revoked token is kept;
 	// zero is DefaultRetention. Run deletes what is older.
 	Retention time.Duration
@@ -55,11 +57,13 @@ type Store struct {
 	log       *slog.Logger
 	now       func() time.Time
 	retention time.Duration
+	mint      tokens.Minter
 	db        *sql.DB
 	database  fs.FileInfo // the file that db has open
 	issuer    string
 
 	snapshot atomic.Pointer[tokens.Snapshot]
+	part     tokens.Part // the store is one
 	watching sync.Mutex // guards watch
 	watch    watch
 }
@@ -77,7 +81,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	s := &Store{dir: dir, log: o.Logger, now: o.Now, retention: o.Retention}
+	s := &Store{dir: dir, log: o.Logger, now: o.Now, retention: o.Retention, mint: o.Mint}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

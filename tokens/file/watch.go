@@ -50,14 +50,15 @@ type use struct {
 // Load. It costs one atomic load.
 func (s *Store) Snapshot() *tokens.Snapshot { return s.snapshot.Load() }
 
-// Load reads the records and keys for the first time. Unlike later looks, it
-// returns an error where any key file cannot be used.
+// Load reads the records and keys for the first time, and makes the first key
+// where there is none. Unlike later looks, it returns an error where any key
+// file cannot be used.
 func (s *Store) Load(ctx context.Context) error {
-	s.watching.Lock()
-	defer s.watching.Unlock()
-	if _, err := s.readKeys(); err != nil {
+	if _, err := s.ActiveKey(ctx); err != nil {
 		return err
 	}
+	s.watching.Lock()
+	defer s.watching.Unlock()
 	if err := s.poll(ctx); err != nil {
 		return fmt.Errorf("load token records: %w", s.explain(err))
 	}
@@ -68,7 +69,7 @@ func (s *Store) Load(ctx context.Context) error {
 // processes change, writes the times of last use every few seconds, and deletes
 // records and keys that are needed no more. It calls Load if nobody has, and
 // returns an error only if that fails. What goes wrong later is logged once; as
-// long as it lasts the snapshot's AsOf stays behind.
+// long as it lasts the snapshot's part is not seen.
 func (s *Store) Run(ctx context.Context) error {
 	if s.snapshot.Load() == nil {
 		if err := s.Load(ctx); err != nil {
@@ -145,7 +146,7 @@ func (s *Store) poll(ctx context.Context) (err error) {
 	if err := s.followKeys(ctx); err != nil {
 		return err
 	}
-	next := tokens.Snapshot{Issuer: s.issuer, Keys: w.keys, AsOf: asOf}
+	next := tokens.Snapshot{Issuer: s.issuer, Keys: w.keys, Core: &s.part, Parts: []*tokens.Part{&s.part}}
 	if last := s.snapshot.Load(); last != nil && !w.reload && version == w.version {
 		next.Tokens = last.Tokens
 	} else if next.Tokens, err = s.loadTokens(ctx); err != nil {
@@ -153,6 +154,7 @@ func (s *Store) poll(ctx context.Context) (err error) {
 	}
 	w.version, w.reload = version, false
 	s.snapshot.Store(&next)
+	s.part.See(asOf)
 	return nil
 }
 
@@ -224,7 +226,7 @@ func (s *Store) loadTokens(ctx context.Context) (map[string]*tokens.Live, error)
 			&t.Scope.EnvironmentUID, &expires, &lastUsed); err != nil {
 			return nil, err
 		}
-		t.ExpiresAt, t.LastUsed = fromUnix(expires), s.lastUse(id, lastUsed)
+		t.ExpiresAt, t.LastUsed, t.Part = fromUnix(expires), s.lastUse(id, lastUsed), &s.part
 		if old := last[id]; old != nil && *old == t {
 			live[id] = old // lets go of the copy
 			continue

@@ -45,8 +45,10 @@ func newWorld(t testing.TB) *world {
 		Issuer: testIssuer,
 		Keys:   map[string]ed25519.PublicKey{w.key.ID: w.key.Private.Public().(ed25519.PublicKey)},
 		Tokens: map[string]*tokens.Live{},
-		AsOf:   start,
+		Core:   new(tokens.Part),
 	}
+	w.snapshot.Parts = []*tokens.Part{w.snapshot.Core}
+	w.snapshot.Core.See(start)
 	w.add(w.record)
 	w.verifier = NewVerifier(
 		func() *tokens.Snapshot { return w.snapshot },
@@ -70,11 +72,14 @@ func mint(t testing.TB, key tokens.Key, issuer string, r tokens.Record) string {
 }
 
 func (w *world) add(r tokens.Record) {
-	w.snapshot.Tokens[r.ID] = &tokens.Live{Scope: r.Scope, KeyID: r.KeyID, ExpiresAt: r.ExpiresAt, LastUsed: new(atomic.Int64)}
+	w.snapshot.Tokens[r.ID] = &tokens.Live{Scope: r.Scope, KeyID: r.KeyID, ExpiresAt: r.ExpiresAt, LastUsed: new(atomic.Int64), Part: w.snapshot.Core}
 }
 
 // at moves the clock, with a store that was just read.
-func (w *world) at(now time.Time) { w.now, w.snapshot.AsOf = now, now }
+func (w *world) at(now time.Time) {
+	w.now = now
+	w.snapshot.Core.See(now)
+}
 
 func (w *world) authenticate(token string) (*auth.Identity, error) {
 	return w.verifier.Authenticate(context.Background(), auth.NewCredential(token))

@@ -143,9 +143,9 @@ func (v *Verifier) authenticate(token string) (*auth.Identity, Result, error) {
 	if s == nil {
 		return nil, ResultUnavailable, fmt.Errorf("%w: the token records are not loaded yet", auth.ErrUnavailable)
 	}
-	if age := now.Sub(s.AsOf); age > v.maxStaleness {
-		return nil, ResultUnavailable, fmt.Errorf("%w: the token records were last read %s ago, over the bound of %s",
-			auth.ErrUnavailable, age.Round(time.Second), v.maxStaleness)
+	whole, partly := s.Stale(now, v.maxStaleness)
+	if whole {
+		return nil, ResultUnavailable, fmt.Errorf("%w: the token records were last read more than %s ago", auth.ErrUnavailable, v.maxStaleness)
 	}
 	if len(token) > MaxTokenBytes {
 		return nil, ResultInvalid, refused("the token is over %d bytes", MaxTokenBytes)
@@ -160,9 +160,15 @@ func (v *Verifier) authenticate(token string) (*auth.Identity, Result, error) {
 		}
 	}
 	live, bad, err := t.check(s, now)
-	if err != nil {
+	switch {
+	case bad == ResultRevoked && partly, err == nil && live.Part.Age(now) > v.maxStaleness:
+		return nil, ResultUnavailable, fmt.Errorf("%w: the part of the token records that would hold token %s was last read more than %s ago",
+			auth.ErrUnavailable, t.claims.ID, v.maxStaleness)
+	case err != nil:
 		v.verified.Remove(sum)
 		return nil, bad, err
+	case live.Also != t.also:
+		t, found = t.opening(live.Also), false
 	}
 	if !found {
 		v.verified.Add(sum, t)
@@ -178,6 +184,18 @@ type verified struct {
 	expiresAt time.Time
 	keyID     string
 	key       ed25519.PublicKey
+	also      auth.Grant
+}
+
+// opening is the same token with another grant beside its own.
+func (t *verified) opening(also auth.Grant) *verified {
+	next := *t
+	next.also = also
+	next.identity = &auth.Identity{Principal: t.identity.Principal, Grants: t.identity.Grants[:1:1]}
+	if also != (auth.Grant{}) {
+		next.identity.Grants = append(next.identity.Grants, also)
+	}
+	return &next
 }
 
 // verify checks all that a token says of itself: its form, signature and

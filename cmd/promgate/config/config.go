@@ -20,7 +20,8 @@ type Config struct {
 	ListenTLS      *ListenTLS `yaml:"listenTLS,omitempty" doc:"TLS on listen. Without it the gateway speaks plain HTTP there."`
 	AdminListen    string     `yaml:"adminListen" default:"127.0.0.1:8081" type:"host:port" doc:"Where /metrics, /healthz, /readyz and /debug/pprof are served. Never the same as listen."`
 	ExternalURL    string     `yaml:"externalURL,omitempty" type:"URL" doc:"URL by which clients reach the gateway, without a path, as it is printed for them."`
-	DataDir        string     `yaml:"dataDir" required:"true" type:"path" doc:"Directory of signing keys and token records. It is made if it does not exist."`
+	DataDir        string     `yaml:"dataDir,omitempty" type:"path" doc:"Directory of signing keys and token records, needed with tokens.store: file. It is made if it does not exist."`
+	Tokens         Tokens     `yaml:"tokens,omitempty" doc:"Where endpoint tokens are kept."`
 	Log            Log        `yaml:"log,omitempty" doc:"The log, on standard error."`
 	file.Sections  `yaml:",inline"`
 	Limits         Limits         `yaml:"limits,omitempty" doc:"What protects the gateway and the servers behind it."`
@@ -40,6 +41,18 @@ type Log struct {
 	Format string `yaml:"format" enum:"json,text" default:"json" doc:"Form of the records."`
 	Level  string `yaml:"level" enum:"debug,info,warn,error" default:"info" doc:"Least level that is written."`
 }
+
+// Tokens is where endpoint tokens are kept.
+type Tokens struct {
+	Store     string        `yaml:"store" enum:"file,kubernetes" default:"file" doc:"file: in dataDir, for one gateway. kubernetes: as EndpointToken objects in the namespaces of the projects, for any number of replicas."`
+	Cluster   string        `yaml:"cluster,omitempty" doc:"With store: kubernetes, the cluster that the gateway belongs to. Needed where there are several."`
+	Namespace string        `yaml:"namespace,omitempty" doc:"With store: kubernetes, the gateway's own namespace on that cluster, with the Secret of the signing keys. Without it the namespace of the pod that the gateway runs in."`
+	Lifetime  time.Duration `yaml:"lifetime" default:"720h" doc:"With store: kubernetes, how long a token is good that was minted into a Secret. It gets a successor after two thirds of that."`
+	Overlap   time.Duration `yaml:"overlap" default:"24h" doc:"With store: kubernetes, how long such a token stays good beside its successor: at most a third of lifetime."`
+}
+
+// InKubernetes tells whether endpoint tokens are Kubernetes objects.
+func (t *Tokens) InKubernetes() bool { return t.Store == "kubernetes" }
 
 // Limits bound what the gateway takes on.
 type Limits struct {

@@ -20,7 +20,8 @@ func TestMinimal(t *testing.T) {
 	}
 	want := &Config{
 		Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081", DataDir: "/etc/promgate/data",
-		Log: Log{Format: "json", Level: "info"},
+		Tokens: Tokens{Store: "file", Lifetime: 720 * time.Hour, Overlap: 24 * time.Hour},
+		Log:    Log{Format: "json", Level: "info"},
 		Limits: Limits{
 			MaxConcurrent: 20, MaxConcurrentTotal: 500, Queue: Queue{Length: 100, Timeout: 10 * time.Second},
 			MaxRequestBody: 1 << 20, MaxRemoteReadBody: 32 << 20, ConnectTimeout: 5 * time.Second,
@@ -43,7 +44,9 @@ log: {format: text, level: debug}
 clusters:
   - name: local
     discovery: {namespaces: {selector: "promgate.io/project=true"}, sources: [services, prometheuses]}
-  - {name: west, kubeconfig: west.yaml, context: w}
+    audiences: [promgate, https://api.example]
+  - {name: west, kubeconfig: west.yaml, context: w, credentials: user, endpointTokens: false}
+tokens: {store: kubernetes, cluster: west, namespace: promgate, lifetime: 1h, overlap: 20m}
 projects:
   - name: shop
     environments:
@@ -73,8 +76,8 @@ func TestWhole(t *testing.T) {
 	}
 	want := file.Sections{
 		Clusters: []file.Cluster{
-			{Name: "local", Discovery: &file.Discovery{Namespaces: file.Namespaces{Selector: "promgate.io/project=true"}, Sources: []string{"services", "prometheuses"}}},
-			{Name: "west", Kubeconfig: "/etc/promgate/west.yaml", Context: "w"},
+			{Name: "local", Credentials: "dedicated", EndpointTokens: true, Audiences: []string{"promgate", "https://api.example"}, Discovery: &file.Discovery{Namespaces: file.Namespaces{Selector: "promgate.io/project=true"}, Sources: []string{"services", "prometheuses"}}},
+			{Name: "west", Kubeconfig: "/etc/promgate/west.yaml", Context: "w", Credentials: "user"},
 		},
 		Projects: []file.Project{{Name: "shop", Environments: []file.Environment{
 			{
@@ -94,6 +97,9 @@ func TestWhole(t *testing.T) {
 	}
 	if !reflect.DeepEqual(c.Sections, want) {
 		t.Errorf("got  %+v\nwant %+v", c.Sections, want)
+	}
+	if tokens := (Tokens{Store: "kubernetes", Cluster: "west", Namespace: "promgate", Lifetime: time.Hour, Overlap: 20 * time.Minute}); c.Tokens != tokens {
+		t.Errorf("got %+v", c.Tokens)
 	}
 	if c.ExternalURL != "https://gateway.example" || c.Limits.MaxRequestBody != 256<<10 || c.Limits.Queue.Length != 0 ||
 		c.Limits.Queue.Timeout != 10*time.Second || c.Shutdown.Delay != 0 || c.Shutdown.Timeout != time.Minute ||

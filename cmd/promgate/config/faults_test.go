@@ -18,7 +18,7 @@ var faultCases = []struct{ name, yaml, want string }{
 	{"two documents", "dataDir: /d\n---\ndataDir: /e\n", "-:2: the file holds more than one YAML document; remove what starts with the --- here"},
 	{"unknown keys", "dataDir: /d\nexternalUrl: https://g\nfrobnicate: 1\nlimits:\n  maxConcurent: 5\n", `
 -:2: externalUrl: unknown key; did you mean externalURL?
--:3: frobnicate: unknown key; write one of listen, listenTLS, adminListen, externalURL, dataDir, log, clusters, projects, limits, tracing, trustedProxies, shutdown
+-:3: frobnicate: unknown key; write one of listen, listenTLS, adminListen, externalURL, dataDir, tokens, log, clusters, projects, limits, tracing, trustedProxies, shutdown
 -:5: limits.maxConcurent: unknown key; did you mean maxConcurrent?`},
 	{"key twice", "dataDir: /d\nlisten: :1\nlisten: :2\n", "-:3: listen: the key is written twice, first in line 2; keep one of them"},
 	{"merge and alias", "dataDir: /d\nlog: &x {format: json}\nlimits: {<<: *x}\nshutdown: *x\n", `
@@ -61,6 +61,41 @@ var faultCases = []struct{ name, yaml, want string }{
 -:9: projects[3].name: the project has no name; write a DNS label: 1 to 63 lower-case letters, digits and hyphens, starting and ending with a letter or digit
 -:11: clusters[0].context: a context means nothing without a kubeconfig; add kubeconfig or remove context
 -:12: clusters[1].name: the cluster name "c" is taken already in line 11; give one of them another name`},
+	{"credentials", `dataDir: d
+clusters:
+  - {name: a, credentials: caller}
+  - {name: b, credentials: user, audiences: [promgate]}
+  - {name: c, audiences: ["", x, x]}
+`, `
+-:3: clusters[0].credentials: "caller" is none of the words that are known here; write one of dedicated, user
+-:4: clusters[1].audiences: with credentials: user the API server itself checks whom a token is for; remove audiences, or write credentials: dedicated
+-:5: clusters[2].audiences[0]: an audience is empty; write whom the tokens are made for, such as promgate
+-:5: clusters[2].audiences[2]: "x" is written twice; remove one`},
+	{"tokens in a file", `dataDir: d
+tokens: {cluster: a, namespace: b}
+`, `
+-:2: tokens.cluster: cluster means nothing with store: file; remove it, or write store: kubernetes
+-:2: tokens.namespace: namespace means nothing with store: file; remove it, or write store: kubernetes`},
+	{"tokens without a cluster", `tokens: {store: kubernetes, lifetime: 0s}
+`, `
+-:1: tokens.store: tokens cannot be kept in Kubernetes without a cluster; add one to clusters, or write store: file
+-:1: tokens.lifetime: a token needs a lifetime of more than nothing; write one such as 720h, or remove the key for the default`},
+	{"tokens of one of several clusters", `tokens: {store: kubernetes, overlap: 300h, namespace: A}
+clusters: [{name: a}, {name: b}]
+`, `
+-:1: tokens.store: there are several clusters; write as tokens.cluster which one the gateway belongs to
+-:1: tokens.namespace: "A" is not a name that a namespace can have; write that of the gateway's own
+-:1: tokens.overlap: overlap must lie between 0s and a third of lifetime (720h0m0s); write another, or lengthen lifetime`},
+	{"tokens of an unknown cluster", `tokens: {store: kubernetes, cluster: c}
+clusters: [{name: a}]
+`, `
+-:1: tokens.cluster: there is no cluster "c"; write the name of one of clusters`},
+	{"tokens without a namespace", `tokens: {store: kubernetes}
+clusters:
+  - {name: a, kubeconfig: none}
+`, `
+-:1: tokens.store: cluster a is reached by a kubeconfig, which does not tell the gateway's own namespace; write it as tokens.namespace
+-:3: clusters[0].kubeconfig: the kubeconfig none does not exist; correct the path or the file`},
 }
 
 func TestFaults(t *testing.T) {

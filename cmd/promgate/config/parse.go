@@ -14,9 +14,9 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/promgate/promgate/kube"
 	"github.com/promgate/promgate/routing/direct"
 	"github.com/promgate/promgate/routing/file"
-	"github.com/promgate/promgate/routing/kube"
 )
 
 // parser gathers the faults of one file.

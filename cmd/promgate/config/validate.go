@@ -4,10 +4,12 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/promgate/promgate/routing"
 	"github.com/promgate/promgate/routing/file"
 	"github.com/promgate/promgate/routing/kube"
 )
@@ -26,7 +28,7 @@ func (c *Config) validate(report file.Report) {
 			c.ExternalURL = normal
 		}
 	}
-	if c.DataDir == "" {
+	if c.DataDir == "" && !c.Tokens.InKubernetes() {
 		report(file.Path{"dataDir"}, "dataDir is missing; write the directory where signing keys and token records are kept, such as /var/lib/promgate")
 	}
 	if c.Tracing.OTLPEndpoint != "" {
@@ -46,6 +48,7 @@ func (c *Config) validate(report file.Report) {
 			report(file.Path{"clusters", i, "discovery", "namespaces", "selector"}, "%v", err)
 		}
 	}
+	c.validateTokens(report)
 	c.Limits.validate(report)
 	c.Shutdown.validate(report)
 }
@@ -69,6 +72,39 @@ func (c *Config) validateListeners(report file.Report) {
 		if t.KeyFile == "" {
 			report(file.Path{"listenTLS", "keyFile"}, "listenTLS has no keyFile; write the path of the private key's PEM file")
 		}
+	}
+}
+
+func (c *Config) validateTokens(report file.Report) {
+	t, at := &c.Tokens, file.Path{"tokens"}
+	if !t.InKubernetes() {
+		for _, k := range []struct{ key, value string }{{"cluster", t.Cluster}, {"namespace", t.Namespace}} {
+			if k.value != "" {
+				report(at.With(k.key), "%s means nothing with store: file; remove it, or write store: kubernetes", k.key)
+			}
+		}
+		return
+	}
+	home := slices.IndexFunc(c.Clusters, func(k file.Cluster) bool { return k.Name == t.Cluster })
+	switch {
+	case len(c.Clusters) == 0:
+		report(at.With("store"), "tokens cannot be kept in Kubernetes without a cluster; add one to clusters, or write store: file")
+	case t.Cluster == "" && len(c.Clusters) == 1:
+		home, t.Cluster = 0, c.Clusters[0].Name
+	case t.Cluster == "":
+		report(at.With("store"), "there are several clusters; write as tokens.cluster which one the gateway belongs to")
+	case home < 0:
+		report(at.With("cluster"), "there is no cluster %q; write the name of one of clusters", clip(t.Cluster))
+	}
+	if t.Namespace != "" && !routing.IsLabel(t.Namespace) {
+		report(at.With("namespace"), "%q is not a name that a namespace can have; write that of the gateway's own", clip(t.Namespace))
+	} else if t.Namespace == "" && home >= 0 && c.Clusters[home].Kubeconfig != "" {
+		report(at.With("store"), "cluster %s is reached by a kubeconfig, which does not tell the gateway's own namespace; write it as tokens.namespace", c.Clusters[home].Name)
+	}
+	if t.Lifetime <= 0 {
+		report(at.With("lifetime"), "a token needs a lifetime of more than nothing; write one such as 720h, or remove the key for the default")
+	} else if t.Overlap < 0 || t.Overlap > t.Lifetime/3 {
+		report(at.With("overlap"), "overlap must lie between 0s and a third of lifetime (%v); write another, or lengthen lifetime", t.Lifetime)
 	}
 }
 

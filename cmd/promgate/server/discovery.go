@@ -13,7 +13,7 @@ import (
 	"github.com/promgate/promgate/cmd/promgate/config"
 	"github.com/promgate/promgate/routing"
 	"github.com/promgate/promgate/routing/file"
-	"github.com/promgate/promgate/routing/kube"
+	routingkube "github.com/promgate/promgate/routing/kube"
 )
 
 // firstSearch is how long the gateway is not ready because clusters are still
@@ -38,7 +38,7 @@ type discovery struct {
 
 // search is one cluster that is searched.
 type search struct {
-	*kube.Discovery
+	*routingkube.Discovery
 	print fingerprint
 	stop  func()
 	// begun tells that it has published. Before, what an earlier search found
@@ -93,10 +93,10 @@ func (d *discovery) apply(cfg *config.Config, u *upstreams, candidates map[strin
 }
 
 // begin starts a search. The lock is held.
-func (d *discovery) begin(cluster *kube.Cluster, c *file.Cluster, print fingerprint) {
+func (d *discovery) begin(cluster *routingkube.Cluster, c *file.Cluster, print fingerprint) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &search{print: print, stop: cancel, first: !d.applied}
-	s.Discovery = cluster.NewDiscovery(kube.DiscoveryOptions{
+	s.Discovery = cluster.NewDiscovery(routingkube.DiscoveryOptions{
 		Names: c.Discovery.Namespaces.Names, Selector: c.Discovery.Namespaces.Selector, Sources: c.Discovery.Sources,
 		Publish: func(changed map[string][]routing.Candidate) { d.found(c.Name, s, changed) },
 	})

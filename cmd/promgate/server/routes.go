@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"time"
@@ -12,10 +13,11 @@ import (
 	"github.com/promgate/promgate/cmd/promgate/config"
 	"github.com/promgate/promgate/gateway"
 	"github.com/promgate/promgate/gateway/limit"
+	"github.com/promgate/promgate/kube"
 	"github.com/promgate/promgate/routing"
 	"github.com/promgate/promgate/routing/direct"
 	"github.com/promgate/promgate/routing/file"
-	"github.com/promgate/promgate/routing/kube"
+	routingkube "github.com/promgate/promgate/routing/kube"
 )
 
 // Routes makes the routing table of a configuration as the server does, but
@@ -60,19 +62,20 @@ const headerGrace = 5 * time.Second
 // upstreams are the connections that a table uses. Those whose settings and
 // files did not change live on in the next table, with their open connections.
 type upstreams struct {
-	clusters map[fingerprint]*kube.Cluster
-	byName   map[string]*kube.Cluster
+	clusters map[fingerprint]*routingkube.Cluster
+	byName   map[string]*routingkube.Cluster
 	prints   map[string]fingerprint // of clusters, by name
 	direct   map[fingerprint]*routing.Target
-	options  kube.Options // what is alike for all clusters
+	options  routingkube.Options // what is alike for all clusters
+	logger   *slog.Logger
 }
 
 // build makes the environments of a configuration, by project, and the
 // upstreams that they use.
 func (u *upstreams) build(cfg *config.Config, assign func([]string) (map[string]string, error)) (*upstreams, map[string][]routing.Candidate, error) {
 	next := &upstreams{
-		clusters: map[fingerprint]*kube.Cluster{}, direct: map[fingerprint]*routing.Target{},
-		byName: map[string]*kube.Cluster{}, prints: map[string]fingerprint{}, options: u.options,
+		clusters: map[fingerprint]*routingkube.Cluster{}, direct: map[fingerprint]*routing.Target{},
+		byName: map[string]*routingkube.Cluster{}, prints: map[string]fingerprint{}, options: u.options, logger: u.logger,
 	}
 	var faults []error
 	for i := range cfg.Clusters {
@@ -90,7 +93,7 @@ func (u *upstreams) build(cfg *config.Config, assign func([]string) (map[string]
 		AssignUIDs: assign,
 		Service: func(e *file.Environment) (*routing.Target, error) {
 			s := e.Service
-			return next.byName[s.Cluster].Service(kube.ServiceRef{
+			return next.byName[s.Cluster].Service(routingkube.ServiceRef{
 				Namespace: s.Namespace, Name: s.Name, Port: s.Port, Scheme: s.Scheme, PathPrefix: s.PathPrefix,
 				Headers: e.Header(), Pin: e.Replicas == "pin",
 			})
@@ -100,17 +103,21 @@ func (u *upstreams) build(cfg *config.Config, assign func([]string) (map[string]
 	return next, candidates, err
 }
 
-func (u *upstreams) cluster(before *upstreams, cfg *config.Config, c *file.Cluster) (*kube.Cluster, error) {
-	o := u.options
-	o.Name, o.Kubeconfig, o.Context = c.Name, c.Kubeconfig, c.Context
-	o.ConnectTimeout, o.ResponseHeaderTimeout = cfg.Limits.ConnectTimeout, cfg.Limits.ResponseHeaderTimeout+headerGrace
-	print := fingerprintOf(o, o.Kubeconfig)
+func (u *upstreams) cluster(before *upstreams, cfg *config.Config, c *file.Cluster) (*routingkube.Cluster, error) {
+	connect := kube.Options{
+		Name: c.Name, Kubeconfig: c.Kubeconfig, Context: c.Context, Logger: u.logger,
+		ConnectTimeout: cfg.Limits.ConnectTimeout, ResponseHeaderTimeout: cfg.Limits.ResponseHeaderTimeout + headerGrace,
+	}
+	print := fingerprintOf([]any{connect, c.Credentials, c.EndpointTokens}, connect.Kubeconfig)
 	cluster, known := before.clusters[print]
 	if !known {
-		var err error
-		if cluster, err = kube.NewCluster(o); err != nil {
+		connection, err := kube.Connect(connect)
+		if err != nil {
 			return nil, err
 		}
+		o := u.options
+		o.UserCredentials, o.NoEndpointTokens = c.Credentials == "user", !c.EndpointTokens
+		cluster = routingkube.NewCluster(connection, o)
 	}
 	u.clusters[print], u.prints[c.Name] = cluster, print
 	return cluster, nil

@@ -8,13 +8,13 @@ import (
 	"github.com/promgate/promgate/cmd/promgate/config"
 	"github.com/promgate/promgate/gateway"
 	"github.com/promgate/promgate/routing"
-	"github.com/promgate/promgate/routing/kube"
+	routingkube "github.com/promgate/promgate/routing/kube"
 )
 
 // Problem is a part of a cluster that could not be searched.
 type Problem struct {
 	Cluster string
-	kube.Problem
+	routingkube.Problem
 }
 
 // Found is the table of a configuration and of the clusters that it has
@@ -57,7 +57,7 @@ func Search(ctx context.Context, cfg *config.Config) (*Found, error) {
 		case <-d.searches[c.Name].Settled():
 		default:
 			if len(problems) == 0 {
-				found.Problems = append(found.Problems, Problem{c.Name, kube.Problem{Text: "the API server does not answer in time: try again, or look at it with promgate doctor"}})
+				found.Problems = append(found.Problems, Problem{c.Name, routingkube.Problem{Text: "the API server does not answer in time: try again, or look at it with promgate doctor"}})
 			}
 		}
 	}

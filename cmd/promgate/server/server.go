@@ -24,11 +24,11 @@ import (
 	"github.com/promgate/promgate/auth"
 	"github.com/promgate/promgate/cmd/promgate/config"
 	"github.com/promgate/promgate/gateway"
+	"github.com/promgate/promgate/kube"
 	"github.com/promgate/promgate/routing"
 	"github.com/promgate/promgate/routing/direct"
 	"github.com/promgate/promgate/routing/file"
-	"github.com/promgate/promgate/routing/kube"
-	tokenfile "github.com/promgate/promgate/tokens/file"
+	routingkube "github.com/promgate/promgate/routing/kube"
 	"github.com/promgate/promgate/tokens/jwt"
 )
 
@@ -63,7 +63,7 @@ type Server struct {
 	meters   *meters
 	tracing  *trace.TracerProvider // nil: none
 
-	store       *tokenfile.Store
+	store       TokenStore
 	routes      routing.Current
 	discovery   *discovery
 	gateway     *gateway.Gateway
@@ -97,8 +97,9 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	s.logger = newLogger(o.Log, s.config.Log, &s.level)
 	logKube.Do(func() { kube.LogTo(s.logger) })
 	s.meters = newMeters(s.registry, o.Version, o.Revision)
-	s.upstreams.options = kube.Options{
-		Logger: s.logger, OnPinned: func(outcome string) { s.meters.pinned.WithLabelValues(outcome).Inc() },
+	s.upstreams.logger = s.logger
+	s.upstreams.options = routingkube.Options{
+		OnPinned: func(outcome string) { s.meters.pinned.WithLabelValues(outcome).Inc() },
 	}
 	s.discovery = newDiscovery(s.install)
 	s.registry.MustRegister(s.discovery)
@@ -111,10 +112,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 
 func (s *Server) open(ctx context.Context, o Options) error {
 	var err error
-	if s.store, err = tokenfile.Open(ctx, tokenfile.Options{Dir: s.config.DataDir, Logger: s.logger}); err != nil {
-		return err
-	}
-	if _, err = s.store.ActiveKey(ctx); err != nil {
+	if s.store, err = OpenTokens(ctx, s.config, s.logger); err != nil {
 		return err
 	}
 	if err = s.store.Load(ctx); err != nil {
@@ -230,7 +228,10 @@ func (s *Server) readiness() error {
 		return errors.New("stopping")
 	}
 	snapshot := s.store.Snapshot()
-	if snapshot == nil || time.Since(snapshot.AsOf) > jwt.MaxStaleness {
+	if snapshot == nil {
+		return errors.New("the token store was not read yet")
+	}
+	if stale, _ := snapshot.Stale(time.Now(), jwt.MaxStaleness); stale {
 		return errors.New("the token store cannot be read; the log says why")
 	}
 	return s.discovery.unsettled()

@@ -22,13 +22,13 @@ const (
 	steady = time.Minute
 )
 
-// reflect keeps a store up to date with a resource through client-go's
+// Reflect keeps a store up to date with a resource through client-go's
 // reflector, until the context ends: it lists, watches, resumes, and lists
 // again where the API server no longer knows where it was (410). What the store
 // holds stays meanwhile. The reflector's own loop would write each failure into
 // the log; here the list and watch functions take note of them.
-func (c *Cluster) reflect(ctx context.Context, gvr schema.GroupVersionResource, lw *cache.ListWatch, store cache.ReflectorStore) {
-	reflector := cache.NewReflectorWithOptions(cache.ToListWatcherWithWatchListSemantics(lw, c.client), &unstructured.Unstructured{}, store,
+func (c *Connection) Reflect(ctx context.Context, gvr schema.GroupVersionResource, lw *cache.ListWatch, store cache.ReflectorStore) {
+	reflector := cache.NewReflectorWithOptions(cache.ToListWatcherWithWatchListSemantics(lw, c.Client), &unstructured.Unstructured{}, store,
 		cache.ReflectorOptions{
 			Name: gvr.Resource, TypeDescription: gvr.String(),
 			Backoff: &wait.Backoff{Duration: firstPause, Factor: 2, Jitter: 0.3, Steps: 10, Cap: maxPause},
