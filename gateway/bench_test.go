@@ -187,7 +187,11 @@ func BenchmarkAdmit(b *testing.B) {
 	measure(b)
 	for b.Loop() {
 		x := &exchange{ResponseWriter: &blank{header: http.Header{}}}
-		if _, err := g.admit(x, r, endpoint, at, id); err != nil {
+		env, err := g.open(b.Context(), x, at, id)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := g.admit(x, r, endpoint, "", env); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -46,7 +46,11 @@ func (g *Gateway) Diagnose(ctx context.Context, e *routing.Environment) Diagnosi
 	if examine := e.Target.Examine; examine != nil {
 		d.hops = examine(ctx, e.AllowPost || e.Allow.RemoteRead)
 	}
-	if _, failed := routing.FailedHop(d.hops); !failed {
+	switch _, failed := routing.FailedHop(d.hops); {
+	case failed:
+	case e.Target.Caller != nil:
+		d.report(routing.Hop{Name: routing.HopPrometheus, Status: routing.HopSkipped, Found: errCallersOnly.Message})
+	default:
 		d.ask(ctx)
 	}
 	return Diagnosis{Project: e.Project.Name, Environment: e.Name, Target: e.Target.Description, Hops: d.hops}

@@ -36,6 +36,8 @@ type Options struct {
 	// TrustedProxies are the peers whose X-Forwarded-For names the client in
 	// the log. Nothing else depends on it.
 	TrustedProxies []netip.Prefix
+	// BaseURL is the URL by which clients reach the gateway, without a path.
+	BaseURL string
 }
 
 // Gateway serves the read API of every environment. It is an http.Handler.
@@ -48,6 +50,7 @@ type Gateway struct {
 	tracer    trace.Tracer
 	userAgent []string
 	trusted   atomic.Pointer[[]netip.Prefix]
+	baseURL   atomic.Pointer[string]
 	router    *mux.Router
 	endpoints endpointTable
 	chain     stage
@@ -65,9 +68,12 @@ func New(o Options) *Gateway {
 	}
 	g.SetLimits(o.Limits)
 	g.SetTrustedProxies(o.TrustedProxies)
+	g.SetBaseURL(o.BaseURL)
 	g.endpoints = newEndpointTable(Endpoints())
 	g.router = mux.NewRouter().UseEncodedPath().SkipClean(true)
 	g.router.Path(environmentPath + "{endpoint:.+}")
+	g.router.Path(projectsPath).Name(projectsEndpoint.Name)
+	g.router.Path(projectsPath + "/{project}/environments").Name(environmentsEndpoint.Name)
 	g.chain = g.limited(g.upstream)
 	return g
 }
@@ -81,6 +87,9 @@ func (g *Gateway) SetLimits(l Limits) {
 
 // SetTrustedProxies replaces the peers whose X-Forwarded-For is believed.
 func (g *Gateway) SetTrustedProxies(p []netip.Prefix) { g.trusted.Store(&p) }
+
+// SetBaseURL replaces the URL by which clients reach the gateway.
+func (g *Gateway) SetBaseURL(u string) { g.baseURL.Store(&u) }
 
 // Drain has every further answer over HTTP versions up to that major one ask
 // its client to close the connection, so that clients move elsewhere before the
@@ -106,6 +115,17 @@ func (g *Gateway) route(x *exchange, r *http.Request) error {
 		return errNoRoute
 	}
 	at := place{project: match.Vars["project"], environment: match.Vars["environment"]}
+	switch match.Route.GetName() {
+	case projectsEndpoint.Name:
+		return g.listing(x, r, projectsEndpoint, g.listProjects)
+	case environmentsEndpoint.Name:
+		if !isDNSLabel(at.project) {
+			return errNoRoute
+		}
+		return g.listing(x, r, environmentsEndpoint, func(ctx context.Context, id *auth.Identity) (any, error) {
+			return g.listEnvironments(ctx, id, at.project)
+		})
+	}
 	e, label := g.endpoints.find(match.Vars["endpoint"])
 	if e == nil || !isDNSLabel(at.project) || !isDNSLabel(at.environment) {
 		return errNoRoute
@@ -120,15 +140,20 @@ func (g *Gateway) serve(x *exchange, r *http.Request, e *Endpoint, at place) err
 		return methodError(e.Methods, r.Method)
 	}
 	ctx := r.Context()
-	id, credential, err := g.auth.Authenticate(ctx, r.Header)
-	x.basic = credential.Basic()
-	if err != nil {
-		return credentialError(err)
-	}
-	x.principal = id.Principal
-	req, err := g.admit(x, r, e, at, id)
+	id, credential, err := g.authenticate(x, r)
 	if err != nil {
 		return err
+	}
+	env, err := g.open(ctx, x, at, id)
+	if err != nil {
+		return err
+	}
+	req, err := g.admit(x, r, e, at.label, env)
+	if err != nil {
+		return err
+	}
+	if env.Target.Caller != nil {
+		req.caller = credential
 	}
 	flying := g.metrics.inFlight(req.environment)
 	flying.Inc()
@@ -139,6 +164,17 @@ func (g *Gateway) serve(x *exchange, r *http.Request, e *Endpoint, at place) err
 	}
 	defer resp.Close()
 	return g.send(x, r, req, resp)
+}
+
+// authenticate finds out who calls, as far as the credential alone tells.
+func (g *Gateway) authenticate(x *exchange, r *http.Request) (*auth.Identity, auth.Credential, error) {
+	id, credential, err := g.auth.Authenticate(r.Context(), r.Header)
+	x.basic = credential.Basic()
+	if err != nil {
+		return nil, credential, credentialError(err)
+	}
+	x.principal = id.Principal
+	return id, credential, nil
 }
 
 func allows(methods []string, method string) bool {

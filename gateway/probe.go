@@ -5,14 +5,24 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 
 	"github.com/promgate/promgate/routing"
 )
+
+// errCallersOnly is no fault: there is nobody to ask for.
+var errCallersOnly = &Error{
+	Status: http.StatusForbidden, Type: typeForbidden,
+	Message: "not asked: its cluster has credentials: user, so that only a caller's own Kubernetes token opens it",
+}
 
 // Probe asks an environment's Prometheus who it is, on the same way as a
 // request, and returns what it says, such as "Prometheus 3.15.0". The error is
 // an *Error whose Hop, Cause and Advice tell the operator what to do.
 func (g *Gateway) Probe(ctx context.Context, e *routing.Environment) (string, error) {
+	if e.Target.Caller != nil {
+		return "", errCallersOnly
+	}
 	endpoint := buildinfo()
 	req := &Request{endpoint: endpoint, environment: e, record: &record{}}
 	var err error

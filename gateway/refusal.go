@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/promgate/promgate/auth"
 )
 
 // upstreamError is what an upstream's error body may be: Prometheus' own form,
@@ -123,6 +124,14 @@ func kubernetesError(req *Request, resp *http.Response, status *upstreamError) e
 	cause := fmt.Errorf("the API server answered %d %s: %s", resp.StatusCode, status.Reason, shorten(status.Message, 500))
 	if proxy == nil {
 		return notPrometheus(req, cause)
+	}
+	if req.environment.Target.Caller != nil {
+		switch resp.StatusCode {
+		case http.StatusUnauthorized:
+			return credentialError(fmt.Errorf("%w: %w", auth.ErrInvalid, cause))
+		case http.StatusForbidden:
+			return notYours(cause)
+		}
 	}
 	switch {
 	case resp.StatusCode == http.StatusForbidden:

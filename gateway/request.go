@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"io"
 	"mime"
@@ -20,6 +21,9 @@ type Request struct {
 	endpoint    *Endpoint
 	environment *routing.Environment
 	params      *Params
+	// caller is sent upstream in place of the gateway's own credentials, where
+	// the target wants that; else it is empty.
+	caller auth.Credential
 	// label is the validated, escaped label name of label_values.
 	label string
 	// gzip tells that the client takes gzip.
@@ -39,14 +43,74 @@ var errNotYours = &Error{
 	Message: "this credential does not open this environment: check project and environment in the URL, or use a token that was made for them",
 }
 
-// admit turns an authenticated HTTP request into a Request. Table and grant are
-// looked at once, in one snapshot.
-func (g *Gateway) admit(x *exchange, r *http.Request, e *Endpoint, at place, id *auth.Identity) (*Request, error) {
+// The refusals below come after a good credential that may query the environment
+// but for its kind: they tell nobody of environments that are not their own.
+var (
+	errTokensOff = &Error{
+		Status: http.StatusForbidden, Type: typeForbidden,
+		Message: "endpoint tokens are switched off for this environment's cluster: use a Kubernetes token that may query it",
+	}
+	errNoService = &Error{
+		Status: http.StatusForbidden, Type: typeForbidden,
+		Message: "this environment is reached by a URL and not through Kubernetes, so that no Kubernetes token opens it: use an endpoint token",
+	}
+)
+
+// open finds the environment that the request is for, if the caller may query
+// it. Table and grants are looked at once, in one snapshot.
+func (g *Gateway) open(ctx context.Context, x *exchange, at place, id *auth.Identity) (*routing.Environment, error) {
 	env, found := g.routes.Load().Lookup(at.project, at.environment)
-	if !found || !id.MayQuery(env.Project.UID, env.UID) {
+	if id.Access == nil {
+		switch {
+		case !found || !id.MayQuery(env.Project.UID, env.UID):
+			return nil, errNotYours
+		case env.Target.NoEndpointTokens:
+			return nil, errTokensOff
+		}
+		x.environment = env
+		return env, nil
+	}
+	var resource auth.Resource
+	if found {
+		resource = resourceOf(env)
+	}
+	principal, err := id.Access.Query(ctx, resource)
+	x.principal = principal
+	switch {
+	case errors.Is(err, auth.ErrForbidden) && found && env.Target.ServiceProxy == nil:
+		return nil, errNoService
+	case errors.Is(err, auth.ErrForbidden):
+		return nil, notYours(err)
+	case errors.Is(err, auth.ErrInvalid), errors.Is(err, auth.ErrUnavailable):
+		return nil, credentialError(err)
+	case err != nil:
+		return nil, err
+	case resource == auth.Resource{}: // nobody may query what is no resource
 		return nil, errNotYours
 	}
 	x.environment = env
+	return env, nil
+}
+
+// notYours is errNotYours with a cause for the log.
+func notYours(cause error) error {
+	e := *errNotYours
+	e.Cause = cause
+	return &e
+}
+
+// resourceOf is the environment's Service as RBAC knows it.
+func resourceOf(env *routing.Environment) auth.Resource {
+	p := env.Target.ServiceProxy
+	if p == nil {
+		return auth.Resource{}
+	}
+	return auth.Resource{Cluster: p.Cluster, Namespace: p.Namespace, Name: p.Name}
+}
+
+// admit turns an authenticated HTTP request for an environment that its caller
+// may query into a Request.
+func (g *Gateway) admit(x *exchange, r *http.Request, e *Endpoint, label string, env *routing.Environment) (*Request, error) {
 	if e.OptIn != nil && !e.OptIn(env.Allow) {
 		return nil, &Error{
 			Status: http.StatusNotFound, Type: typeNotFound,
@@ -57,8 +121,8 @@ func (g *Gateway) admit(x *exchange, r *http.Request, e *Endpoint, at place, id 
 		endpoint: e, environment: env, record: &x.record,
 		gzip: acceptsGzip(r.Header["Accept-Encoding"]),
 	}
-	if at.label != "" {
-		name, ok := labelName(at.label)
+	if label != "" {
+		name, ok := labelName(label)
 		if !ok {
 			return nil, badData("invalid label name: write it as Prometheus' U__ form or percent-encoded, without escaped slashes, dots or percent signs")
 		}

@@ -47,7 +47,7 @@ func (g *Gateway) upstream(ctx context.Context, req *Request) (*Response, error)
 	started := time.Now()
 	headerTimer := time.AfterFunc(min(limits.ResponseHeaderTimeout, limits.RequestTimeout), func() { cancel(errHeaderTimeout) })
 	defer headerTimer.Stop()
-	resp, err := req.environment.Target.Transport.RoundTrip(out)
+	resp, err := req.transport().RoundTrip(out)
 	req.record.upstream = time.Since(started)
 	headerTimer.Stop()
 	if err != nil {
@@ -67,6 +67,15 @@ func (g *Gateway) upstream(ctx context.Context, req *Request) (*Response, error)
 	answer.deadline = started.Add(limits.RequestTimeout)
 	answer.onClose(stop)
 	return answer, nil
+}
+
+// transport adds the gateway's credentials; or it adds none, where the request
+// carries the caller's.
+func (req *Request) transport() http.RoundTripper {
+	if caller := req.environment.Target.Caller; caller != nil {
+		return caller
+	}
+	return req.environment.Target.Transport
 }
 
 // outbound makes the request that goes upstream.
@@ -89,6 +98,9 @@ func (g *Gateway) outbound(ctx context.Context, req *Request) (*http.Request, er
 		header["Accept"] = req.endpoint.form.accept
 	}
 	header["User-Agent"] = g.userAgent
+	if secret := req.caller.Secret(); secret != "" {
+		header["Authorization"] = []string{"Bearer " + secret}
+	}
 	if req.gzip {
 		header["Accept-Encoding"] = gzipOnly
 	} else {
