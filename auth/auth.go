@@ -86,6 +86,10 @@ type Resource struct {
 	Namespace string
 	// Name is the literal name that RBAC compares: scheme:service:port.
 	Name string
+	// AsCaller tells that the question will be asked with the caller's own
+	// credential. It decides how the caller is reviewed, so that no question goes
+	// out with the gateway's credentials because somebody else was to decide.
+	AsCaller bool
 }
 
 // Access decides what one principal may query, and may do I/O for it. Errors

@@ -105,7 +105,7 @@ func resourceOf(env *routing.Environment) auth.Resource {
 	if p == nil {
 		return auth.Resource{}
 	}
-	return auth.Resource{Cluster: p.Cluster, Namespace: p.Namespace, Name: p.Name}
+	return auth.Resource{Cluster: p.Cluster, Namespace: p.Namespace, Name: p.Name, AsCaller: env.Target.Caller != nil}
 }
 
 // admit turns an authenticated HTTP request for an environment that its caller

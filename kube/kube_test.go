@@ -104,7 +104,7 @@ func TestAnonymous(t *testing.T) {
 // TestReview: a review is asked with the gateway's credentials or with a token
 // alone, and a refusal is told as what it is.
 func TestReview(t *testing.T) {
-	answer := http.StatusCreated
+	answer, proxied := http.StatusCreated, false
 	server := apiServer(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		if r.Method != http.MethodPost || r.URL.Path != "/apis/authentication.k8s.io/v1/selfsubjectreviews" || !strings.Contains(string(body), `"SelfSubjectReview"`) {
@@ -114,6 +114,10 @@ func TestReview(t *testing.T) {
 		w.WriteHeader(answer)
 		if answer == http.StatusCreated {
 			_, _ = fmt.Fprintf(w, `{"kind":"SelfSubjectReview","apiVersion":"authentication.k8s.io/v1","status":{"userInfo":{"username":%q}}}`, r.Header.Get("Authorization"))
+			return
+		}
+		if proxied {
+			_, _ = io.WriteString(w, `{"type":"error"}`)
 			return
 		}
 		_, _ = fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"no","reason":"Unauthorized","code":%d}`, answer)
@@ -136,6 +140,10 @@ func TestReview(t *testing.T) {
 	answer = http.StatusUnauthorized
 	if _, err := review("theirs"); !apierrors.IsUnauthorized(err) || strings.Contains(err.Error(), "theirs") {
 		t.Errorf("got %v", err)
+	}
+	proxied = true
+	if _, err := review("theirs"); !apierrors.IsUnauthorized(err) {
+		t.Errorf("from a proxy: got %v", err)
 	}
 	server.Close()
 	if _, err := review("theirs"); err == nil || !strings.Contains(err.Error(), "the API server of cluster local") || strings.Contains(err.Error(), "theirs") {

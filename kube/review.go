@@ -53,6 +53,9 @@ func (c *Connection) Review(ctx context.Context, path, token string, review any)
 		if json.Unmarshal(body, &status) == nil && status.Kind == "Status" {
 			return apierrors.FromObject(&status)
 		}
+		if response.StatusCode == http.StatusUnauthorized { // a proxy before it, in words of its own
+			return apierrors.NewUnauthorized("the API server, or a proxy before it, does not accept the credential")
+		}
 		return fmt.Errorf("the API server of cluster %s answered with status %d", c.Name, response.StatusCode)
 	}
 	if err := json.Unmarshal(body, review); err != nil {
