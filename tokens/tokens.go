@@ -20,6 +20,9 @@ var ErrNotFound = errors.New("no such token")
 // Scope is what a token opens: one environment, or every environment of a
 // project. UIDs decide; names are for people.
 type Scope struct {
+	// Cluster is where the project's namespace is, in a store that keeps tokens
+	// there; empty: the one that the gateway belongs to.
+	Cluster        string
 	Project        string
 	ProjectUID     string
 	Environment    string // empty: every environment of the project
@@ -138,7 +141,7 @@ func (s *Snapshot) Stale(now time.Time, bound time.Duration) (whole, partly bool
 	if s.Core.Age(now) > bound {
 		return true, true
 	}
-	whole = true
+	whole = len(s.Parts) > 0
 	for _, p := range s.Parts {
 		if p.Age(now) > bound {
 			partly = true

@@ -64,7 +64,7 @@ type Store struct {
 
 	snapshot atomic.Pointer[tokens.Snapshot]
 	part     tokens.Part // the store is one
-	watching sync.Mutex // guards watch
+	watching sync.Mutex  // guards watch
 	watch    watch
 }
 

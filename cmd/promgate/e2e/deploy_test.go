@@ -88,22 +88,24 @@ func (m deployment) apply(directory string, more ...string) {
 // own are compositions beside those that are shipped, as a user writes them.
 var own = map[string]string{
 	"everything": "resources: [../project]\nnamespace: billing\ncomponents:\n" +
-		"  [../components/post, ../components/pinning, ../components/events, ../components/doctor, ../components/prometheus-operator, ../components/perses]\n",
-	"wide":  "resources: [../selector]\ncomponents: [../components/cluster-watch]\n",
-	"twice": "resources: [../names]\ncomponents: [../components/two-replicas]\nimages: [{name: promgate, newName: registry.example/promgate, newTag: v1}]\n",
+		"  [../components/post, ../components/pinning, ../components/events, ../components/doctor, ../components/prometheus-operator, ../components/perses, ../components/tokens, ../components/token-secrets]\n",
+	"wide":  "resources: [../selector]\ncomponents: [../components/cluster-watch, ../components/kubernetes-tokens, ../components/cluster-tokens, ../components/users]\n",
+	"twice": "resources: [../names]\ncomponents: [../components/kubernetes-tokens, ../components/two-replicas]\nimages: [{name: promgate, newName: registry.example/promgate, newTag: v1}]\n",
 }
 
 // ruleTable is all that the manifests grant, by directory.
 var ruleTable = map[string][]string{
 	"names": nil,
-	"twice": nil,
+	"twice": ofTokens,
 	"selector": {
 		"cluster: get,list,watch namespaces",
 	},
-	"wide": {
+	"wide": slices.Concat(ofTokens, []string{
 		"cluster: get,list,watch namespaces", "cluster: list,watch services",
 		"cluster: list,watch prometheuses.monitoring.coreos.com", "cluster: list,watch persesdatasources.perses.dev",
-	},
+		"cluster: get,list,watch,create,patch,delete endpointtokens.promgate.io", "cluster: patch endpointtokens/status.promgate.io",
+		"cluster: create tokenreviews.authentication.k8s.io", "cluster: create subjectaccessreviews.authorization.k8s.io",
+	}),
 	"project": {
 		"get services/proxy http:prometheus:web http:prometheus-operated:web", "get namespaces", "list,watch services",
 	},
@@ -118,7 +120,15 @@ var ruleTable = map[string][]string{
 		"list,watch endpointslices.discovery.k8s.io", "get pods/proxy", "create events.events.k8s.io",
 		"get services", "list endpointslices.discovery.k8s.io",
 		"list,watch prometheuses.monitoring.coreos.com", "list,watch persesdatasources.perses.dev",
+		"get,list,watch,create,patch,delete endpointtokens.promgate.io", "patch endpointtokens/status.promgate.io",
+		"create secrets", "patch secrets promgate-token",
 	},
+}
+
+// ofTokens is what tokens as objects need in the gateway's own namespace.
+var ofTokens = []string{
+	"get,list,watch,patch secrets promgate-signing-keys", "create secrets",
+	"get,update leases.coordination.k8s.io promgate-minting", "create leases.coordination.k8s.io",
 }
 
 // rulesOf lists the rules of the Roles of a rendered text in their order.
@@ -210,6 +220,8 @@ var (
 		"create services/proxy billing http:prometheus:web", "list endpointslices.discovery.k8s.io billing",
 		"watch endpointslices.discovery.k8s.io billing", "get pods/proxy billing http:prometheus-0:9090", "create events.events.k8s.io billing",
 		"get services billing prometheus", "watch prometheuses.monitoring.coreos.com billing", "list persesdatasources.perses.dev billing",
+		"watch endpointtokens.promgate.io billing", "patch endpointtokens.promgate.io/status billing", "create secrets billing",
+		"patch secrets billing promgate-token",
 	}
 	// never is what the gateway may not do under any of the manifests.
 	never = []right{
@@ -217,13 +229,16 @@ var (
 		"get services/proxy shop", "get services/proxy shop http:other:web", "get services/proxy shop prometheus:web", "get services/proxy other http:prometheus:web",
 		"create services/proxy shop http:prometheus:web", "get pods/proxy shop http:prometheus-0:9090", "get namespaces other other",
 		"impersonate users -", "impersonate serviceaccounts shop", "get configmaps promgate", "create serviceaccounts/token promgate promgate",
-		"update services shop", "delete namespaces shop shop", "get nodes/proxy - node", "list pods shop",
+		"get secrets promgate other", "watch secrets promgate", "update secrets promgate promgate-signing-keys", "patch secrets promgate other", "patch secrets promgate", "patch secrets billing other",
+		"delete secrets promgate promgate-signing-keys", "update endpointtokens.promgate.io/status shop", "update services shop", "delete namespaces shop shop", "get nodes/proxy - node", "list pods shop",
 	}
 	// ofSelectors is what is needed to select namespaces, and beside it nothing.
 	ofSelectors = []right{"list namespaces -", "watch namespaces -"}
 	// ofWide is what cluster-watch adds.
 	ofWide = []right{
 		"list services -", "watch services other", "watch prometheuses.monitoring.coreos.com -", "list persesdatasources.perses.dev -",
+		"watch endpointtokens.promgate.io -", "patch endpointtokens.promgate.io/status other", "create tokenreviews.authentication.k8s.io -",
+		"create subjectaccessreviews.authorization.k8s.io -", "watch secrets promgate promgate-signing-keys", "update leases.coordination.k8s.io promgate promgate-minting",
 	}
 )
 
@@ -285,12 +300,17 @@ func TestManifestsPods(t *testing.T) {
 		}
 		settings, err := c.Client().CoreV1().ConfigMaps("promgate").Get(ctx, "promgate", metav1.GetOptions{})
 		must(t, err)
+		text := settings.Data["promgate.yaml"]
+		if directory == "twice" {
+			text = strings.Replace(text, "dataDir: /var/lib/promgate\n", "tokens: {store: kubernetes, namespace: promgate}\n", 1)
+		}
 		path := filepath.Join(t.TempDir(), "promgate.yaml")
-		must(t, os.WriteFile(path, []byte(outside(settings.Data["promgate.yaml"], c.Kubeconfig())), 0o600))
+		must(t, os.WriteFile(path, []byte(outside(text, c.Kubeconfig())), 0o600))
 		if stdout, stderr, status := run(t, promgate(t), "check", "--config", path); status != 0 || stderr != "" {
 			t.Errorf("promgate check of %s: status %d, %s%s", directory, status, stdout, stderr)
 		}
-		if text := settings.Data["promgate.yaml"]; !strings.Contains(text, "\nadminListen: :8081") || !strings.Contains(text, "\ndataDir: "+container.VolumeMounts[1].MountPath+"\n") {
+		keeps := directory == "twice" || strings.Contains(text, "\ndataDir: "+container.VolumeMounts[1].MountPath+"\n")
+		if !strings.Contains(text, "\nadminListen: :8081") || !keeps || (directory == "twice") != (len(container.VolumeMounts) == 1) {
 			t.Errorf("the configuration of %s does not fit the pod: %s", directory, text)
 		}
 	}

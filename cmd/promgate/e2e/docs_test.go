@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,10 @@ import (
 	"github.com/promgate/promgate/cmd/demo/prometheus"
 )
 
-const kubernetesPage = "../../../docs/kubernetes.md"
+const (
+	kubernetesPage = "../../../docs/kubernetes.md"
+	usersPage      = "../../../docs/users-and-tokens.md"
+)
 
 // fences are the blocks of a language in a page, in their order.
 func fences(t testing.TB, page, language string) []string {
@@ -154,6 +158,9 @@ func (s *stage) rollOut(args string) error {
 		if err != nil {
 			return err
 		}
+		if s.gateway != nil { // another one takes its place
+			s.gateway.stop()
+		}
 		path := filepath.Join(s.pod, "promgate.yaml")
 		if err := os.WriteFile(path, []byte(outside(settings.Data["promgate.yaml"], kubeconfig)), 0o600); err != nil {
 			return err
@@ -172,52 +179,77 @@ func outside(text, kubeconfig string) string {
 	).Replace(text)
 }
 
-// TestKubernetesPage runs the commands of the page as they stand there, in their order, from an empty cluster to a graph.
-func TestKubernetesPage(t *testing.T) {
-	t.Parallel()
-	s := newStage(t, emptyCluster(t))
+// perform runs the commands of pages as they stand there, in their order, and returns what each of the last page's printed.
+func (s *stage) perform(pages ...string) (said map[string]string) {
 	var script strings.Builder
-	blocks := fences(t, kubernetesPage, "bash")
-	for i, block := range blocks {
-		fmt.Fprintf(&script, "%secho '<%d>'\n", block, i)
+	var blocks []string
+	for _, page := range pages {
+		fmt.Fprintln(&script, "echo '<page>'")
+		blocks = fences(s.t, page, "bash")
+		for i, block := range blocks {
+			fmt.Fprintf(&script, "%secho '<%d>'\n", block, i)
+		}
 	}
 	output := s.run(script.String())
-	t.Log(output)
-	said := map[string]string{}
+	s.t.Log(output)
+	output = output[strings.LastIndex(output, "<page>\n")+len("<page>\n"):]
+	said = map[string]string{}
 	for i, block := range blocks {
 		text, rest, _ := strings.Cut(output, fmt.Sprintf("<%d>\n", i))
 		said[block], output = text, rest
 	}
-	for block, want := range map[string][]string{
-		"promgate routes\n": {"shop", "production", "Service shop/prometheus"},
-		"query=up":          {`{"status":"success"`, `"instance":"localhost:9090"`},
-		"promgate doctor":   {"shop/production", "Prometheus 3."},
-	} {
-		found := 0
-		for command, text := range said {
-			if !strings.Contains(command, block) {
-				continue
-			}
-			found++
-			for _, w := range want {
-				if !strings.Contains(text, w) {
-					t.Errorf("%sprinted no %q:\n%s", command, w, text)
-				}
+	return said
+}
+
+// wantSaid checks what the commands printed that have a text.
+func wantSaid(t *testing.T, said map[string]string, command string, want ...string) {
+	t.Helper()
+	found := 0
+	for block, text := range said {
+		if !strings.Contains(block, command) {
+			continue
+		}
+		found++
+		for _, w := range want {
+			if !strings.Contains(text, w) {
+				t.Errorf("%sprinted no %q:\n%s", block, w, text)
 			}
 		}
-		if found == 0 {
-			t.Errorf("the page has no command %s", block)
-		}
+	}
+	if found == 0 {
+		t.Errorf("the page has no command %s", command)
 	}
 }
 
-// TestKubernetesPageYAML has the API server judge the page's objects, and promgate its configurations.
-func TestKubernetesPageYAML(t *testing.T) {
+// TestKubernetesPage goes from an empty cluster to a graph.
+func TestKubernetesPage(t *testing.T) {
+	t.Parallel()
+	said := newStage(t, emptyCluster(t)).perform(kubernetesPage)
+	wantSaid(t, said, "promgate routes\n", "shop", "production", "Service shop/prometheus")
+	wantSaid(t, said, "query=up", `{"status":"success"`, `"instance":"localhost:9090"`)
+	wantSaid(t, said, "promgate doctor", "shop/production", "Prometheus 3.")
+}
+
+// TestUsersPage goes on where that page ends.
+func TestUsersPage(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, emptyCluster(t))
+	said := s.perform(kubernetesPage, usersPage)
+	wantSaid(t, said, "query=up", `{"status":"success"`, `"instance":"localhost:9090"`)
+	wantSaid(t, said, "/api/v1/projects -H", `{"projects":[{"name":"shop","environments":1}]}`, `"name":"production"`)
+	wantSaid(t, said, "get endpointtokens", "production", "Active")
+	wantSaid(t, said, "describe endpointtoken grafana", "Phase:", "Active", "Issued")
+	wantSaid(t, said, "delete endpointtoken grafana", "deleted")
+	wantSaid(t, said, "promgate keys rotate", "new tokens are signed by key")
+}
+
+// TestPagesYAML has the API server judge the pages' objects, and promgate their configurations.
+func TestPagesYAML(t *testing.T) {
 	t.Parallel()
 	c := emptyCluster(t)
 	must(t, c.InstallCRDs(t.Context()))
 	must(t, c.Namespace(t.Context(), "shop"))
-	for _, block := range fences(t, kubernetesPage, "yaml") {
+	for _, block := range slices.Concat(fences(t, kubernetesPage, "yaml"), fences(t, usersPage, "yaml")) {
 		if strings.HasPrefix(block, "apiVersion: ") {
 			check(t, c.Apply(t.Context(), []byte(block)))
 			continue

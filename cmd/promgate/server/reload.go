@@ -63,8 +63,12 @@ func (s *Server) apply(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
+	next, err := s.upstreams.connect(cfg)
+	if err != nil {
+		return err
+	}
 	var served []string
-	next, candidates, err := s.upstreams.build(cfg, func(names []string) (map[string]string, error) {
+	candidates, err := next.build(cfg, func(names []string) (map[string]string, error) {
 		served = names
 		return s.store.AssignUIDs(ctx, names, false)
 	})
@@ -78,8 +82,11 @@ func (s *Server) apply(ctx context.Context, cfg *config.Config) error {
 	}
 	s.gateway.SetLimits(Limits(cfg))
 	s.gateway.SetTrustedProxies(cfg.TrustedProxies)
+	s.gateway.SetBaseURL(cfg.BaseURL())
 	s.certificate.Store(certificate)
 	s.level.Set(levelOf(cfg.Log.Level))
+	follow(s.store, next, cfg)
+	s.users.SetClusters(next.usersOf(cfg))
 	s.discovery.apply(cfg, next, candidates)
 	s.upstreams.closeUnused(next)
 	s.upstreams = next
@@ -115,6 +122,7 @@ func warnRestart(logger *slog.Logger, running, next *config.Config) {
 		{"listenTLS (switched on or off)", (running.ListenTLS == nil) != (next.ListenTLS == nil)},
 		{"adminListen", running.AdminListen != next.AdminListen},
 		{"dataDir", running.DataDir != next.DataDir},
+		{"tokens", running.Tokens != next.Tokens},
 		{"log.format", running.Log.Format != next.Log.Format},
 		{"tracing", running.Tracing != next.Tracing},
 		{"shutdown", running.Shutdown != next.Shutdown},

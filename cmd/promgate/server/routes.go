@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	authkube "github.com/promgate/promgate/auth/kube"
 	"github.com/promgate/promgate/cmd/promgate/config"
 	"github.com/promgate/promgate/gateway"
 	"github.com/promgate/promgate/gateway/limit"
@@ -24,7 +25,11 @@ import (
 // without the identities that only the token store knows: it is for looking at
 // and for trying targets, not for granting anything. It connects to nothing.
 func Routes(cfg *config.Config) (*routing.Table, error) {
-	_, candidates, err := new(upstreams).build(cfg, ownNames)
+	u, err := new(upstreams).connect(cfg)
+	if err != nil {
+		return nil, err
+	}
+	candidates, err := u.build(cfg, ownNames)
 	if err != nil {
 		return nil, err
 	}
@@ -68,48 +73,64 @@ type upstreams struct {
 	direct   map[fingerprint]*routing.Target
 	options  routingkube.Options // what is alike for all clusters
 	logger   *slog.Logger
+	// before are the upstreams that these take the place of, until they do.
+	before *upstreams
 }
 
-// build makes the environments of a configuration, by project, and the
-// upstreams that they use.
-func (u *upstreams) build(cfg *config.Config, assign func([]string) (map[string]string, error)) (*upstreams, map[string][]routing.Candidate, error) {
+// connect makes the next upstreams, with the connections to a configuration's
+// clusters.
+func (u *upstreams) connect(cfg *config.Config) (*upstreams, error) {
 	next := &upstreams{
 		clusters: map[fingerprint]*routingkube.Cluster{}, direct: map[fingerprint]*routing.Target{},
-		byName: map[string]*routingkube.Cluster{}, prints: map[string]fingerprint{}, options: u.options, logger: u.logger,
+		byName: map[string]*routingkube.Cluster{}, prints: map[string]fingerprint{}, options: u.options, logger: u.logger, before: u,
 	}
 	var faults []error
 	for i := range cfg.Clusters {
-		cluster, err := next.cluster(u, cfg, &cfg.Clusters[i])
+		cluster, err := next.cluster(cfg, &cfg.Clusters[i])
 		if err != nil {
 			faults = append(faults, err)
 			continue
 		}
 		next.byName[cfg.Clusters[i].Name] = cluster
 	}
-	if err := errors.Join(faults...); err != nil {
-		return nil, nil, err
-	}
-	candidates, err := file.Build(&cfg.Sections, file.Builders{
+	return next, errors.Join(faults...)
+}
+
+// build makes the environments of the configuration that the upstreams were
+// connected for, by project.
+func (u *upstreams) build(cfg *config.Config, assign func([]string) (map[string]string, error)) (map[string][]routing.Candidate, error) {
+	return file.Build(&cfg.Sections, file.Builders{
 		AssignUIDs: assign,
 		Service: func(e *file.Environment) (*routing.Target, error) {
 			s := e.Service
-			return next.byName[s.Cluster].Service(routingkube.ServiceRef{
+			return u.byName[s.Cluster].Service(routingkube.ServiceRef{
 				Namespace: s.Namespace, Name: s.Name, Port: s.Port, Scheme: s.Scheme, PathPrefix: s.PathPrefix,
 				Headers: e.Header(), Pin: e.Replicas == "pin",
 			})
 		},
-		URL: func(e *file.Environment) (*routing.Target, error) { return next.url(u, cfg, e) },
+		URL: func(e *file.Environment) (*routing.Target, error) { return u.url(cfg, e) },
 	})
-	return next, candidates, err
 }
 
-func (u *upstreams) cluster(before *upstreams, cfg *config.Config, c *file.Cluster) (*routingkube.Cluster, error) {
+// usersOf are the clusters on which Kubernetes tokens open something.
+func (u *upstreams) usersOf(cfg *config.Config) []authkube.Cluster {
+	var all []authkube.Cluster
+	for i := range cfg.Clusters {
+		c := &cfg.Clusters[i]
+		if user := c.Credentials == "user"; user || len(c.Audiences) > 0 {
+			all = append(all, authkube.Cluster{Connection: u.byName[c.Name].Connection, UserCredentials: user, Audiences: c.Audiences})
+		}
+	}
+	return all
+}
+
+func (u *upstreams) cluster(cfg *config.Config, c *file.Cluster) (*routingkube.Cluster, error) {
 	connect := kube.Options{
 		Name: c.Name, Kubeconfig: c.Kubeconfig, Context: c.Context, Logger: u.logger,
 		ConnectTimeout: cfg.Limits.ConnectTimeout, ResponseHeaderTimeout: cfg.Limits.ResponseHeaderTimeout + headerGrace,
 	}
 	print := fingerprintOf([]any{connect, c.Credentials, c.EndpointTokens}, connect.Kubeconfig)
-	cluster, known := before.clusters[print]
+	cluster, known := u.before.clusters[print]
 	if !known {
 		connection, err := kube.Connect(connect)
 		if err != nil {
@@ -123,7 +144,7 @@ func (u *upstreams) cluster(before *upstreams, cfg *config.Config, c *file.Clust
 	return cluster, nil
 }
 
-func (u *upstreams) url(before *upstreams, cfg *config.Config, e *file.Environment) (*routing.Target, error) {
+func (u *upstreams) url(cfg *config.Config, e *file.Environment) (*routing.Target, error) {
 	o := direct.Options{
 		URL: e.URL, BearerTokenFile: e.BearerTokenFile, Headers: e.Header(),
 		ConnectTimeout: cfg.Limits.ConnectTimeout, ResponseHeaderTimeout: cfg.Limits.ResponseHeaderTimeout + headerGrace,
@@ -136,7 +157,7 @@ func (u *upstreams) url(before *upstreams, cfg *config.Config, e *file.Environme
 		o.Username, o.PasswordFile = b.Username, b.PasswordFile
 	}
 	print := fingerprintOf(o, o.CAFile, o.CertFile, o.KeyFile, o.BearerTokenFile, o.PasswordFile)
-	target, known := before.direct[print]
+	target, known := u.before.direct[print]
 	if !known {
 		target, known = u.direct[print]
 	}
@@ -153,6 +174,7 @@ func (u *upstreams) url(before *upstreams, cfg *config.Config, e *file.Environme
 // closeUnused closes what the next table has no use for. Requests under way
 // keep their connections until they end.
 func (u *upstreams) closeUnused(next *upstreams) {
+	next.before = nil
 	for print, c := range u.clusters {
 		if next.clusters[print] == nil {
 			c.Close()

@@ -32,7 +32,11 @@ type Found struct {
 // that are to be searched. What it finds there has its true identities. A part
 // that cannot be searched is a Problem, not an error.
 func Search(ctx context.Context, cfg *config.Config) (*Found, error) {
-	u, candidates, err := new(upstreams).build(cfg, ownNames)
+	u, err := new(upstreams).connect(cfg)
+	if err != nil {
+		return nil, err
+	}
+	candidates, err := u.build(cfg, ownNames)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/promgate/promgate/auth"
+	authkube "github.com/promgate/promgate/auth/kube"
 	"github.com/promgate/promgate/cmd/promgate/config"
 	"github.com/promgate/promgate/gateway"
 	"github.com/promgate/promgate/kube"
@@ -64,6 +65,7 @@ type Server struct {
 	tracing  *trace.TracerProvider // nil: none
 
 	store       TokenStore
+	users       *authkube.Authenticator
 	routes      routing.Current
 	discovery   *discovery
 	gateway     *gateway.Gateway
@@ -112,16 +114,25 @@ func New(ctx context.Context, o Options) (*Server, error) {
 
 func (s *Server) open(ctx context.Context, o Options) error {
 	var err error
-	if s.store, err = OpenTokens(ctx, s.config, s.logger); err != nil {
+	if s.upstreams, err = s.upstreams.connect(s.config); err != nil {
 		return err
 	}
-	if err = s.store.Load(ctx); err != nil {
+	if s.store, err = s.upstreams.openTokens(ctx, s.config); err != nil {
 		return err
 	}
+	// A file that cannot be read is a fault of the installation. A cluster that
+	// cannot be reached may come back, and is followed as soon as it does.
+	if !s.config.Tokens.InKubernetes() {
+		if err = s.store.Load(ctx); err != nil {
+			return err
+		}
+	}
+	s.users = authkube.NewAuthenticator(authkube.Options{Logger: s.logger, OnReview: s.meters.review})
 	options := gateway.Options{
 		Routes: &s.routes, Limits: Limits(s.config), Logger: s.logger, Registerer: s.registry,
 		UserAgent: "promgate/" + o.Version, TrustedProxies: s.config.TrustedProxies,
-		Auth: auth.Union{jwt.NewVerifier(s.store.Snapshot, time.Now, jwt.OnResult(s.meters.tokenResults()))},
+		Auth:    auth.Union{jwt.NewVerifier(s.store.Snapshot, time.Now, jwt.OnResult(s.meters.tokenResults())), s.users},
+		BaseURL: s.config.BaseURL(),
 	}
 	if endpoint := s.config.Tracing.OTLPEndpoint; endpoint != "" {
 		if s.tracing, err = newTracing(ctx, endpoint, o.Version); err != nil {

@@ -5,9 +5,11 @@ import (
 	"log/slog"
 
 	"github.com/promgate/promgate/cmd/promgate/config"
+	"github.com/promgate/promgate/kube"
 	"github.com/promgate/promgate/tokens"
 	tokenfile "github.com/promgate/promgate/tokens/file"
 	"github.com/promgate/promgate/tokens/jwt"
+	tokenkube "github.com/promgate/promgate/tokens/kube"
 )
 
 // TokenStore is where endpoint tokens are kept, and what gives projects and
@@ -28,5 +30,87 @@ type TokenStore interface {
 
 // OpenTokens opens the token store of a configuration. The caller closes it.
 func OpenTokens(ctx context.Context, cfg *config.Config, logger *slog.Logger) (TokenStore, error) {
-	return tokenfile.Open(ctx, tokenfile.Options{Dir: cfg.DataDir, Logger: logger, Mint: jwt.Mint})
+	u := &upstreams{logger: logger}
+	if cfg.Tokens.InKubernetes() {
+		var err error
+		if u, err = u.connect(cfg); err != nil {
+			return nil, err
+		}
+	}
+	store, err := u.openTokens(ctx, cfg)
+	if err != nil {
+		u.close()
+		return nil, err
+	}
+	return &ownStore{store, u}, nil
+}
+
+// ownStore is a store with connections of its own.
+type ownStore struct {
+	TokenStore
+	upstreams *upstreams
+}
+
+func (s *ownStore) Close() error {
+	err := s.TokenStore.Close()
+	s.upstreams.close()
+	return err
+}
+
+// openTokens opens the token store of a configuration, over the connections to
+// its clusters.
+func (u *upstreams) openTokens(ctx context.Context, cfg *config.Config) (TokenStore, error) {
+	if !cfg.Tokens.InKubernetes() {
+		return tokenfile.Open(ctx, tokenfile.Options{Dir: cfg.DataDir, Logger: u.logger, Mint: jwt.Mint})
+	}
+	home, sources := u.tokenSources(cfg)
+	return tokenkube.Open(tokenkube.Options{
+		Home: home, Namespace: cfg.Tokens.Namespace, Sources: sources, Mint: jwt.Mint,
+		Lifetime: cfg.Tokens.Lifetime, Overlap: cfg.Tokens.Overlap, Logger: u.logger,
+	})
+}
+
+// tokenSources are the namespaces that hold tokens: those that are searched for
+// environments, and on the gateway's own cluster those of the file's projects.
+func (u *upstreams) tokenSources(cfg *config.Config) (home *kube.Connection, sources []tokenkube.Source) {
+	for i := range cfg.Clusters {
+		c := &cfg.Clusters[i]
+		source := tokenkube.Source{Connection: u.byName[c.Name].Connection, Namespaces: []string{}}
+		if d := c.Discovery; d != nil && d.Namespaces.Selector != "" {
+			source.Namespaces = nil
+		} else if d != nil {
+			source.Namespaces = append(source.Namespaces, d.Namespaces.Names...)
+		}
+		if c.Name == cfg.Tokens.Cluster {
+			home = source.Connection
+			if source.Namespaces != nil {
+				source.Namespaces = addProjects(source.Namespaces, cfg)
+			}
+		}
+		if source.Namespaces == nil || len(source.Namespaces) > 0 {
+			sources = append(sources, source)
+		}
+	}
+	return home, sources
+}
+
+// addProjects adds the namespaces of the file's projects.
+func addProjects(namespaces []string, cfg *config.Config) []string {
+	known := map[string]bool{}
+	for _, n := range namespaces {
+		known[n] = true
+	}
+	for _, p := range cfg.Projects {
+		if !known[p.Name] {
+			namespaces = append(namespaces, p.Name)
+		}
+	}
+	return namespaces
+}
+
+// follow tells a store in Kubernetes what a new configuration has changed.
+func follow(store TokenStore, u *upstreams, cfg *config.Config) {
+	if s, ok := store.(*tokenkube.Store); ok && cfg.Tokens.InKubernetes() {
+		s.SetSources(u.tokenSources(cfg))
+	}
 }

@@ -43,6 +43,7 @@ type meters struct {
 	routes     prometheus.Gauge
 	checks     *prometheus.CounterVec
 	pinned     *prometheus.CounterVec
+	reviews    *prometheus.CounterVec
 }
 
 func newMeters(r prometheus.Registerer, version, revision string) *meters {
@@ -66,12 +67,15 @@ func newMeters(r prometheus.Registerer, version, revision string) *meters {
 	m.pinned = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "promgate_pinned_requests_total", Help: "Questions to pinned environments, by who answered: pinned (the preferred pod), next (another one) or service (any, through the service proxy).",
 	}, []string{"outcome"})
+	m.reviews = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "promgate_kubernetes_reviews_total", Help: "Reviews of Kubernetes tokens and of what their users may query, by kind of review and result. Remembered ones are not counted.",
+	}, []string{"review", "result"})
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "promgate_build_info", Help: "Always 1; the labels tell what is running.",
 		ConstLabels: prometheus.Labels{"version": version, "revision": revision, "goversion": runtime.Version()},
 	})
 	info.Set(1)
-	r.MustRegister(m.reloadOK, m.reloadTime, m.reloads, m.routes, m.checks, m.pinned, info,
+	r.MustRegister(m.reloadOK, m.reloadTime, m.reloads, m.routes, m.checks, m.pinned, m.reviews, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -85,6 +89,9 @@ func (m *meters) tokenResults() func(jwt.Result) {
 	}
 	return func(r jwt.Result) { counters[r].Inc() }
 }
+
+// review counts a review.
+func (m *meters) review(review, result string) { m.reviews.WithLabelValues(review, result).Inc() }
 
 // tracesPath is where OTLP/HTTP takes spans, below its endpoint.
 const tracesPath = "/v1/traces"
