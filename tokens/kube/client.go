@@ -22,7 +22,7 @@ type located struct {
 func (s *Store) cluster(name string) (*kube.Connection, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if name == "" || name == s.options.Home.Name {
+	if name == "" || name == s.home {
 		return s.options.Home, nil
 	}
 	for _, source := range s.options.Sources {
@@ -33,12 +33,13 @@ func (s *Store) cluster(name string) (*kube.Connection, error) {
 	return nil, fmt.Errorf("cluster %s holds no tokens: add discovery to it in the configuration", name)
 }
 
-// isHome tells whether a connection leads to the cluster that the gateway
-// belongs to.
-func (s *Store) isHome(c *kube.Connection) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return c.Name == s.options.Home.Name
+// clusterName is what records call a cluster; empty: the one that the gateway
+// belongs to, whose connection may be renewed, but not its name.
+func (s *Store) clusterName(c *kube.Connection) string {
+	if c.Name == s.home {
+		return ""
+	}
+	return c.Name
 }
 
 func objectsOf(c *kube.Connection, namespace string) dynamic.ResourceInterface {
@@ -60,7 +61,7 @@ func (s *Store) patchStatus(ctx context.Context, l located, fields map[string]an
 	if err != nil {
 		return nil, err
 	}
-	return read(changed)
+	return read(changed, l.Cluster)
 }
 
 // fieldManager is the gateway's name beside the fields that it writes.

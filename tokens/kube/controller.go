@@ -127,6 +127,9 @@ func (c *controller) look(ctx context.Context) time.Duration {
 			next = min(next, wait)
 			continue
 		}
+		if wait := c.renewal(l.object).Sub(now); wait > 0 {
+			next = min(next, wait)
+		}
 		if c.due(l.object, k, now) != nothing && c.busy[l.connection.Name] < maxAtOnce {
 			c.start(ctx, l, k)
 		}

@@ -205,7 +205,7 @@ func TestSplitBrain(t *testing.T) {
 		elapse(maxRetry)
 		var since [objects]time.Time
 		longest := time.Duration(0)
-		for end := time.Now().Add(4 * lifetime); time.Now().Before(end); {
+		for end := time.Now().Add(2 * lifetime); time.Now().Before(end); {
 			elapse(5 * time.Second)
 			for i := range objects {
 				switch {

@@ -84,7 +84,7 @@ func (m *minter) issue(ctx context.Context, l located, o order) (located, string
 	next := *l.object
 	next.Status.issued = issued{ID: l.nextID(), KeyID: key.ID, IssuedAt: &metav1.Time{Time: o.at}, ExpiresAt: &metav1.Time{Time: end}}
 	next.Status.ProjectUID, next.Status.Previous = uid, o.previous
-	token, err := m.s.options.Mint(key, issuer, next.record(&next.Status.issued, m.clusterName(l.connection)))
+	token, err := m.s.options.Mint(key, issuer, next.record(&next.Status.issued))
 	if err != nil {
 		return l, "", err
 	}

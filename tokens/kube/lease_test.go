@@ -44,7 +44,7 @@ func TestOneLeads(t *testing.T) {
 		if w.holder() != "" || time.Since(began) > time.Second {
 			t.Errorf("%q has the lease after %s", w.holder(), time.Since(began))
 		}
-		elapse(2 * retryPeriod)
+		elapse(3 * retryPeriod)
 		if w.holder() != "b" || w.logs.count(nowLeads) != 2 || w.logs.count(nowDoesNot) != 1 {
 			t.Errorf("%v leads\n%s", w.holder(), w.logs.text())
 		}
@@ -102,7 +102,7 @@ func TestLeaseForbidden(t *testing.T) {
 				w := newMintWorld(t)
 				w.setRefuse(refusing(http.StatusForbidden, verb+" "+leasesPath))
 				defer w.run(w.process("a").compete)()
-				elapse(time.Hour)
+				elapse(10 * time.Minute)
 				text := w.logs.text()
 				if n := w.logs.count("level=WARN"); n != 1 {
 					t.Errorf("%d lines\n%s", n, text)

@@ -66,7 +66,7 @@ func (m *minter) create(ctx context.Context, d tokens.Draft) (tokens.Record, str
 	if err != nil {
 		return tokens.Record{}, "", m.undo(ctx, l, err)
 	}
-	return next.record(&next.Status.issued, m.clusterName(l.connection)), token, nil
+	return next.record(&next.Status.issued), token, nil
 }
 
 // createObject makes the object of a draft. It returns the moment that the
@@ -104,7 +104,7 @@ func (m *minter) createObject(ctx context.Context, d tokens.Draft) (l located, a
 	if err != nil {
 		return l, at, aboutObjects(err, c, namespace, "create an EndpointToken")
 	}
-	o, err := read(created)
+	o, err := read(created, m.s.clusterName(c))
 	return located{object: o, connection: c}, at, err
 }
 
@@ -194,13 +194,12 @@ func (m *minter) succeed(ctx context.Context, l located, id string, overlap time
 			return next, "", old, fmt.Errorf("the successor %s was made, and is not in the Secret %s: %w", changed.Status.ID, l.Spec.SecretName, err)
 		}
 	}
-	cluster := m.clusterName(l.connection)
-	old = l.record(current, cluster)
+	old = l.record(current)
 	old.ReplacedBy = changed.Status.ID
 	if old.ExpiresAt = o.at; o.previous != nil {
 		old.ExpiresAt = o.previous.ExpiresAt.UTC()
 	}
-	return changed.record(&changed.Status.issued, cluster), token, old, nil
+	return changed.record(&changed.Status.issued), token, old, nil
 }
 
 // rotatable returns the object's newest token if it has that id and is good.
@@ -209,7 +208,7 @@ func (m *minter) rotatable(o *object, id string) (*issued, error) {
 		if t.ID != id {
 			continue
 		}
-		r := o.record(t, "")
+		r := o.record(t)
 		switch r.State(m.s.now()) {
 		case tokens.StateExpired:
 			return nil, errors.New("it has expired; create a new token instead")
@@ -261,7 +260,7 @@ func again(ctx context.Context, l located) (located, error) {
 
 // as is the object as the API server sent it.
 func (l located) as(u *unstructured.Unstructured) (located, error) {
-	o, err := read(u)
+	o, err := read(u, l.Cluster)
 	if err != nil {
 		return l, fmt.Errorf("the EndpointToken %s/%s on cluster %s cannot be read: %w", l.Namespace, l.Name, l.connection.Name, err)
 	}
@@ -275,12 +274,4 @@ func (m *minter) moment() time.Time { return m.s.now().UTC().Truncate(time.Secon
 // wholeSeconds rounds up: no token has no time at all.
 func wholeSeconds(d time.Duration) time.Duration {
 	return (d + time.Second - 1).Truncate(time.Second)
-}
-
-// clusterName is a cluster's name in a scope.
-func (m *minter) clusterName(c *kube.Connection) string {
-	if m.s.isHome(c) {
-		return ""
-	}
-	return c.Name
 }

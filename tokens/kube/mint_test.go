@@ -31,7 +31,7 @@ func TestCreate(t *testing.T) {
 			t.Fatalf("%d objects", len(all))
 		}
 		o := all[0]
-		if got := o.record(newest(o.object), ""); got != r || !strings.HasPrefix(o.Name, "production-") || o.Spec.ExpiresAt == nil {
+		if got := o.record(newest(o.object)); got != r || !strings.HasPrefix(o.Name, "production-") || o.Spec.ExpiresAt == nil {
 			t.Errorf("returned %+v, stored %+v in %+v", r, got, o.object)
 		}
 		want := tokens.Record{
@@ -205,7 +205,7 @@ func TestRotate(t *testing.T) {
 				o := w.all(nil)[0].object
 				want := first
 				want.ID, want.CreatedAt, want.ExpiresAt = o.idPrefix()+"2", now, now.Add(48*time.Hour)
-				if next != want || w.made.all[token] != want || o.record(newest(o), "") != want {
+				if next != want || w.made.all[token] != want || o.record(newest(o)) != want {
 					t.Errorf("next is %+v\nwant %+v", next, want)
 				}
 				want = first
@@ -213,7 +213,7 @@ func TestRotate(t *testing.T) {
 				if old != want {
 					t.Errorf("old is %+v\nwant %+v", old, want)
 				}
-				if p := before(o); test.want == 0 && o.Status.Previous != nil || test.want > 0 && (p == nil || o.record(p, "") != old) {
+				if p := before(o); test.want == 0 && o.Status.Previous != nil || test.want > 0 && (p == nil || o.record(p) != old) {
 					t.Errorf("previous is %+v", o.Status.Previous)
 				}
 			})
@@ -272,10 +272,10 @@ func TestRotateNeverLengthensTheOld(t *testing.T) {
 			}
 			next, _, _, err := m.rotate(t.Context(), first.ID, 1000*time.Hour)
 			if o := w.all(nil)[0].object; err != nil {
-				if got := o.record(newest(o), ""); got.ID != first.ID || !got.ExpiresAt.Equal(end) {
+				if got := o.record(newest(o)); got.ID != first.ID || !got.ExpiresAt.Equal(end) {
 					t.Errorf("stopped after %d: %+v", stop, got)
 				}
-			} else if got := o.record(before(o), ""); !got.ExpiresAt.Equal(end) || next.ExpiresAt.Sub(next.CreatedAt) != 2*time.Hour || !o.Spec.ExpiresAt.Equal(newest(o).ExpiresAt) {
+			} else if got := o.record(before(o)); !got.ExpiresAt.Equal(end) || next.ExpiresAt.Sub(next.CreatedAt) != 2*time.Hour || !o.Spec.ExpiresAt.Equal(newest(o).ExpiresAt) {
 				t.Errorf("old %+v, next %+v, spec %+v", got, next, o.Spec)
 			}
 			if (err == nil) != (stop >= 3) {

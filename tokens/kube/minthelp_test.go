@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"crypto/ed25519"
@@ -189,7 +190,7 @@ func (w *mintWorld) all(c *kube.Connection) []located {
 	var all []located
 	for _, path := range slices.Sorted(maps.Keys(w.objects)) {
 		if strings.HasPrefix(path, tokensPath) {
-			o, err := read(&unstructured.Unstructured{Object: mintClone(w.objects[path])})
+			o, err := read(&unstructured.Unstructured{Object: mintClone(w.objects[path])}, "")
 			if err != nil {
 				w.Fatal(err)
 			}
@@ -240,7 +241,7 @@ func (w *mintWorld) object(name string) *object {
 	if stored == nil {
 		return nil
 	}
-	o, err := read(&unstructured.Unstructured{Object: mintClone(stored)})
+	o, err := read(&unstructured.Unstructured{Object: mintClone(stored)}, "")
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -314,4 +315,8 @@ func (w *mintWorld) run(f func(context.Context)) (stop func()) {
 	return sync.OnceFunc(func() { cancel(); <-done })
 }
 
-func elapse(d time.Duration) { <-time.After(d) }
+// elapse lets time pass, and what is to happen at its end happen.
+func elapse(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}

@@ -25,6 +25,10 @@ type object struct {
 	metav1.ObjectMeta `json:"metadata"`
 	Spec              spec   `json:"spec"`
 	Status            status `json:"status,omitzero"`
+
+	// Cluster is where it was read; empty: where the gateway belongs to. It is no
+	// field of the API's.
+	Cluster string `json:"-"`
 }
 
 type spec struct {
@@ -59,19 +63,27 @@ const (
 	phaseExpired phase = "Expired"
 )
 
-// read makes an object of what the API server sent.
-func read(u *unstructured.Unstructured) (*object, error) {
+// read makes an object of what the API server of a cluster sent.
+func read(u *unstructured.Unstructured, cluster string) (*object, error) {
 	o := &object{}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, o); err != nil {
 		return nil, err
 	}
+	o.Cluster = cluster
 	return o, nil
 }
 
 // idPrefix begins the ids of all tokens of the object, and of no other: whoever
 // may write a status cannot lend a token's id to another object, nor bring back
-// that of an object that was deleted.
-func (o *object) idPrefix() string { return strings.ReplaceAll(string(o.UID), "-", "") + "-" }
+// that of an object that was deleted; and neither can whoever runs another
+// cluster, where UIDs are what they want them to be.
+func (o *object) idPrefix() string {
+	prefix := strings.ReplaceAll(string(o.UID), "-", "") + "-"
+	if o.Cluster != "" {
+		prefix = o.Cluster + "." + prefix
+	}
+	return prefix
+}
 
 // nextID is the id of the next token of the object. The generation counts from 1.
 func (o *object) nextID() string {
@@ -79,11 +91,9 @@ func (o *object) nextID() string {
 	return o.idPrefix() + strconv.Itoa(generation+1)
 }
 
-// owner is the UID, without its hyphens, of the object that an id belongs to.
-func owner(id string) string {
-	uid, _, _ := strings.Cut(id, "-")
-	return uid
-}
+// ownerPrefix is the idPrefix of the object that an id belongs to; empty: it is
+// no such id.
+func ownerPrefix(id string) string { return id[:strings.LastIndexByte(id, '-')+1] }
 
 // tokens are those that the object vouches for: the newest first, and the one
 // before it. Whatever is not whole, or not the object's own, is none.
@@ -119,8 +129,8 @@ func (o *object) end(t *issued) time.Time {
 }
 
 // scope is what the object's tokens open.
-func (o *object) scope(cluster string) tokens.Scope {
-	s := tokens.Scope{Cluster: cluster, Project: o.Namespace, ProjectUID: o.Status.ProjectUID, Environment: o.Spec.Environment}
+func (o *object) scope() tokens.Scope {
+	s := tokens.Scope{Cluster: o.Cluster, Project: o.Namespace, ProjectUID: o.Status.ProjectUID, Environment: o.Spec.Environment}
 	if s.Environment != "" {
 		s.EnvironmentUID = environmentUID(s.ProjectUID, s.Environment)
 	}
@@ -148,9 +158,9 @@ func (o *object) also() auth.Grant {
 }
 
 // record is what is known of one token of the object.
-func (o *object) record(t *issued, cluster string) tokens.Record {
+func (o *object) record(t *issued) tokens.Record {
 	r := tokens.Record{
-		ID: t.ID, KeyID: t.KeyID, Scope: o.scope(cluster), Description: o.Spec.Description,
+		ID: t.ID, KeyID: t.KeyID, Scope: o.scope(), Description: o.Spec.Description,
 		CreatedAt: t.IssuedAt.UTC(), ExpiresAt: o.end(t),
 	}
 	if o.DeletionTimestamp != nil {

@@ -22,6 +22,7 @@ const maxParallel = 20
 // place is a namespace of a cluster, or all of it.
 type place struct {
 	connection *kube.Connection
+	cluster    string // as records call it; empty: home
 	namespace  string // empty: all
 }
 
@@ -46,7 +47,7 @@ func (p place) list(ctx context.Context, o metav1.ListOptions) (listed, error) {
 // that.
 func (l listed) objects() (all []located, unreadable int) {
 	for i := range l.items {
-		if o, err := read(&l.items[i]); err == nil {
+		if o, err := read(&l.items[i], l.cluster); err == nil {
 			all = append(all, located{o, l.connection})
 		} else {
 			unreadable++
@@ -67,7 +68,7 @@ func (s *Store) listAll(ctx context.Context) ([]listed, error) {
 	group.SetLimit(maxParallel)
 	for key, connection := range wanted {
 		group.Go(func() error {
-			l, err := place{connection, key.namespace}.list(ctx, metav1.ListOptions{})
+			l, err := place{connection, s.clusterName(connection), key.namespace}.list(ctx, metav1.ListOptions{})
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if err != nil {
@@ -95,7 +96,7 @@ func (s *Store) List(ctx context.Context) ([]tokens.Record, error) {
 		objects, _ := l.objects()
 		for _, o := range objects {
 			for _, t := range o.tokens() {
-				records = append(records, o.record(t, s.nameOf(o.connection)))
+				records = append(records, o.record(t))
 			}
 		}
 	}
@@ -105,28 +106,20 @@ func (s *Store) List(ctx context.Context) ([]tokens.Record, error) {
 	return records, nil
 }
 
-// nameOf is what records call a cluster; empty: home.
-func (s *Store) nameOf(c *kube.Connection) string {
-	if s.isHome(c) {
-		return ""
-	}
-	return c.Name
-}
-
 // Get returns the record of the token with that id, or tokens.ErrNotFound.
 func (s *Store) Get(ctx context.Context, id string) (tokens.Record, error) {
 	l, err := s.find(ctx, id)
 	if err != nil {
 		return tokens.Record{}, fmt.Errorf("token %q: %w", id, err)
 	}
-	return l.record(l.token(id), s.nameOf(l.connection)), nil
+	return l.record(l.token(id)), nil
 }
 
 // find reads the object of a token from the API server. An id that no object
 // vouches for is tokens.ErrNotFound; where not all could be read that is not
 // known, and the error says so.
 func (s *Store) find(ctx context.Context, id string) (located, error) {
-	if owner(id) == id {
+	if ownerPrefix(id) == "" {
 		return located{}, tokens.ErrNotFound // no object has such tokens
 	}
 	if p, name := s.whereIs(id); name != "" {
@@ -157,7 +150,7 @@ func (s *Store) whereIs(id string) (place, string) {
 	for _, sp := range s.watch.spaces {
 		for _, k := range sp.objects {
 			if k.token(id) != nil {
-				return place{sp.connection, k.Namespace}, k.Name
+				return place{sp.connection, k.Cluster, k.Namespace}, k.Name
 			}
 		}
 	}
@@ -167,10 +160,10 @@ func (s *Store) whereIs(id string) (place, string) {
 // holding is the object of a token, decoded with no other.
 func (l listed) holding(id string) (located, bool) {
 	for i := range l.items {
-		if (&object{ObjectMeta: metav1.ObjectMeta{UID: l.items[i].GetUID()}}).idPrefix() != owner(id)+"-" {
+		if (&object{ObjectMeta: metav1.ObjectMeta{UID: l.items[i].GetUID()}, Cluster: l.cluster}).idPrefix() != ownerPrefix(id) {
 			continue
 		}
-		if o, err := read(&l.items[i]); err == nil && o.token(id) != nil {
+		if o, err := read(&l.items[i], l.cluster); err == nil && o.token(id) != nil {
 			return located{o, l.connection}, true
 		}
 	}

@@ -33,7 +33,7 @@ func TestRecords(t *testing.T) {
 		})
 		deleted := metav1.NewTime(time.Now().UTC())
 		pass(2 * time.Minute)
-		there.put(tokenObject("shop", 3, func(o *object) { o.DeletionTimestamp = &deleted }))
+		there.put(tokenObject("shop", 3, func(o *object) { o.DeletionTimestamp, o.Status.ID = &deleted, "eu."+o.Status.ID }))
 		g := openStore(t, home, Source{Connection: home}, Source{Connection: other, Namespaces: []string{"shop", "none"}})
 		got, err := g.List(t.Context())
 		if err != nil {
@@ -43,7 +43,7 @@ func TestRecords(t *testing.T) {
 		end := began.Add(24 * time.Hour)
 		scope := tokens.Scope{Project: "shop", ProjectUID: "uid-of-shop", Environment: "production", EnvironmentUID: "uid-of-shop/production"}
 		want := []tokens.Record{
-			{ID: idOf(3, 1), Scope: tokens.Scope{Cluster: "eu", Project: "shop", ProjectUID: "uid-of-shop"}, CreatedAt: began.Add(2 * time.Minute),
+			{ID: "eu." + idOf(3, 1), Scope: tokens.Scope{Cluster: "eu", Project: "shop", ProjectUID: "uid-of-shop"}, CreatedAt: began.Add(2 * time.Minute),
 				ExpiresAt: end.Add(2 * time.Minute), RevokedAt: began},
 			{ID: idOf(1, 2), Scope: scope, CreatedAt: began.Add(time.Minute), ExpiresAt: end, LastUsedAt: began.Add(time.Minute)},
 			{ID: idOf(1, 1), Scope: scope, CreatedAt: began, ExpiresAt: end, ReplacedBy: idOf(1, 2)},

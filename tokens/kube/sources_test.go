@@ -1,12 +1,14 @@
 package kube
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/promgate/promgate/auth"
+	"github.com/promgate/promgate/tokens"
 )
 
 // TestSetSources: what is named goes on or begins, what is not ends.
@@ -108,26 +110,31 @@ func TestRenewedConnection(t *testing.T) {
 	})
 }
 
-// TestAnotherHome: what the file's projects are opened with follows the home
-// cluster.
-func TestAnotherHome(t *testing.T) {
+// TestOtherCluster: a cluster's objects vouch for tokens of that cluster alone.
+// Whoever runs another one may give objects whatever UIDs and statuses, and
+// brings no token of this one back.
+func TestOtherCluster(t *testing.T) {
 	inBubble(t, func(t *testing.T, p *plane) {
 		there := newPlane(t)
 		p.put(tokenObject("shop", 1))
+		there.put(tokenObject("shop", 2)) // as if it had been of this cluster
+		there.put(tokenObject("shop", 3, func(o *object) { o.Status.ID = "eu." + o.Status.ID }))
+		p.put(tokenObject("shop", 4, func(o *object) { o.Status.ID = "eu." + o.Status.ID }))
 		here, eu := p.connect(t, "local"), there.connect(t, "eu")
 		g := openStore(t, here, Source{Connection: here}, Source{Connection: eu})
 		g.run()
-		issuer := g.Snapshot().Issuer
+		g.want(idOf(1, 1), "eu."+idOf(3, 1))
 		if l := g.Snapshot().Tokens[idOf(1, 1)]; l.Also == (auth.Grant{}) || l.Scope.Cluster != "" {
-			t.Errorf("got %+v", l)
+			t.Errorf("at home: got %+v", l)
 		}
-		g.SetSources(eu, []Source{{Connection: here}, {Connection: eu}})
-		g.want(idOf(1, 1))
-		if l := g.Snapshot().Tokens[idOf(1, 1)]; l.Also != (auth.Grant{}) || l.Scope.Cluster != "local" {
-			t.Errorf("got %+v", l)
+		// Of the file's projects, which are namespaces of home, it opens none.
+		if l := g.Snapshot().Tokens["eu."+idOf(3, 1)]; l.Also != (auth.Grant{}) || l.Scope.Cluster != "eu" {
+			t.Errorf("elsewhere: got %+v", l)
 		}
-		if s := g.Snapshot(); s.Issuer == issuer || s.Issuer != there.entries(t)["issuer"] {
-			t.Errorf("issuer %s, was %s", s.Issuer, issuer)
+		for id, want := range map[string]bool{idOf(1, 1): true, "eu." + idOf(3, 1): true, idOf(2, 1): false, idOf(3, 1): false, "eu." + idOf(4, 1): false, "eu." + idOf(1, 1): false} {
+			if _, err := g.Get(t.Context(), id); (err == nil) != want || err != nil && !errors.Is(err, tokens.ErrNotFound) {
+				t.Errorf("%s: got %v", id, err)
+			}
 		}
 	})
 }

@@ -117,7 +117,7 @@ func (sp *space) note(changed bool) {
 
 // decode reads an object, or logs why it cannot be read and returns nil.
 func (sp *space) decode(u *unstructured.Unstructured) *object {
-	o, err := read(u)
+	o, err := read(u, sp.s.clusterName(sp.connection))
 	if err == nil {
 		o.ManagedFields = nil
 		return o
@@ -152,22 +152,13 @@ func (sp *space) vouch(o *object) []vouched {
 	var all []vouched
 	for _, t := range o.tokens() {
 		live := &tokens.Live{KeyID: t.KeyID, ExpiresAt: o.end(t), LastUsed: &sp.s.useOf(o.UID).last, Part: &sp.part}
-		if sp.connection.Name == sp.s.options.Home.Name {
-			live.Scope, live.Also = o.scope(""), o.also()
-		} else {
-			live.Scope = o.scope(sp.connection.Name)
+		live.Scope = o.scope()
+		if o.Cluster == "" {
+			live.Also = o.also()
 		}
 		all = append(all, vouched{t.ID, live})
 	}
 	return all
-}
-
-// again works out anew what the objects vouch for, because another cluster may
-// be home now.
-func (sp *space) again() {
-	for name, k := range sp.objects {
-		sp.keep(name, k.object, k)
-	}
 }
 
 // useOf is the one use of an object, by its UID. The lock is held.

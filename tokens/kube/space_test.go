@@ -31,17 +31,17 @@ func TestLive(t *testing.T) {
 			earlier := metav1.NewTime(time.Now().Add(time.Hour))
 			o.Spec.ExpiresAt = &earlier
 		}))
-		there.put(tokenObject("shop", 3, func(o *object) { o.Spec.Environment = "production" }))
+		there.put(tokenObject("shop", 3, func(o *object) { o.Spec.Environment, o.Status.ID = "production", "eu."+o.Status.ID }))
 		g := openStore(t, home, Source{Connection: home}, Source{Connection: other, Namespaces: []string{"shop"}})
 		g.run()
-		g.want(idOf(1, 1), idOf(2, 1), idOf(3, 1))
+		g.want(idOf(1, 1), idOf(2, 1), "eu."+idOf(3, 1))
 		end := time.Now().UTC().Truncate(time.Second).Add(24 * time.Hour)
 		scope := tokens.Scope{Project: "shop", ProjectUID: "uid-of-shop", Environment: "production", EnvironmentUID: "uid-of-shop/production"}
 		for id, want := range map[string]tokens.Live{
 			idOf(1, 1): {Scope: scope, Also: auth.Grant{ProjectUID: "namespace/shop", EnvironmentUID: "namespace/shop/production"}, ExpiresAt: end},
 			idOf(2, 1): {Scope: tokens.Scope{Project: "shop", ProjectUID: "uid-of-shop"}, Also: auth.Grant{ProjectUID: "namespace/shop", WholeProject: true},
 				ExpiresAt: end.Add(-23 * time.Hour)},
-			idOf(3, 1): {Scope: tokens.Scope{Cluster: "eu", Project: scope.Project, ProjectUID: scope.ProjectUID,
+			"eu." + idOf(3, 1): {Scope: tokens.Scope{Cluster: "eu", Project: scope.Project, ProjectUID: scope.ProjectUID,
 				Environment: scope.Environment, EnvironmentUID: scope.EnvironmentUID}, ExpiresAt: end},
 		} {
 			got := *g.Snapshot().Tokens[id]

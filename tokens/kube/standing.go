@@ -42,12 +42,21 @@ func (m *minter) wants(o *object, now time.Time) bool {
 	if t == nil || !now.Before(t.ExpiresAt.Time) || m.keyGone(t, now) {
 		return true
 	}
-	renewal := t.IssuedAt.Add(t.ExpiresAt.Sub(t.IssuedAt.Time) * 2 / 3)
 	end := now.Truncate(time.Second).Add(wholeSeconds(m.s.options.Lifetime))
 	if e := o.Spec.ExpiresAt; e != nil && e.Time.Before(end) {
 		end = e.Truncate(time.Second)
 	}
-	return !now.Before(renewal) && end.After(t.ExpiresAt.Time)
+	return !now.Before(m.renewal(o)) && end.After(t.ExpiresAt.Time)
+}
+
+// renewal is when the newest token gets a successor, if any may be; zero: there
+// is none.
+func (m *minter) renewal(o *object) time.Time {
+	t := newest(o)
+	if t == nil || o.Spec.SecretName == "" {
+		return time.Time{}
+	}
+	return t.IssuedAt.Add(t.ExpiresAt.Sub(t.IssuedAt.Time) * 2 / 3)
 }
 
 // standing is the phase that the object is in, and what its condition Ready is

@@ -56,6 +56,7 @@ type Source struct {
 type Store struct {
 	options   Options
 	namespace string
+	home      string // the name of Home
 	log       *slog.Logger
 	now       func() time.Time
 
@@ -78,7 +79,7 @@ const podNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 // Snapshot has anything; the other methods need neither.
 func Open(o Options) (*Store, error) {
 	s := &Store{
-		options: o, namespace: o.Namespace, now: o.Now, changed: make(chan struct{}),
+		options: o, namespace: o.Namespace, home: o.Home.Name, now: o.Now, changed: make(chan struct{}),
 		log:   cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		watch: watch{spaces: map[spaceKey]*space{}, uses: map[types.UID]*use{}},
 		keys:  keys{missing: make(chan struct{}, 1)},

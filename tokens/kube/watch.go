@@ -73,7 +73,8 @@ func (s *Store) rest() {
 	}
 }
 
-// SetSources takes in a new configuration, also while Run is on. What is
+// SetSources takes in a new configuration, also while Run is on. home is the
+// cluster that it was before, perhaps over another connection. What is
 // followed through the same connection goes on. Where a cluster has another
 // connection the objects that are known stay in force until they were listed
 // through it, or are too old. What is no longer named ends.
@@ -105,7 +106,6 @@ func (s *Store) reconcile() {
 			sp.follower.stop()
 			sp.follower = nil
 		}
-		sp.again()
 	}
 	if s.keys.connection != s.options.Home {
 		s.keys.connection = s.options.Home

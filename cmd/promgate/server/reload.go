@@ -85,7 +85,7 @@ func (s *Server) apply(ctx context.Context, cfg *config.Config) error {
 	s.gateway.SetBaseURL(cfg.BaseURL())
 	s.certificate.Store(certificate)
 	s.level.Set(levelOf(cfg.Log.Level))
-	follow(s.store, next, cfg)
+	s.followTokens(next, cfg)
 	s.users.SetClusters(next.usersOf(cfg))
 	s.discovery.apply(cfg, next, candidates)
 	s.upstreams.closeUnused(next)

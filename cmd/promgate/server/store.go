@@ -63,7 +63,7 @@ func (u *upstreams) openTokens(ctx context.Context, cfg *config.Config) (TokenSt
 	if !cfg.Tokens.InKubernetes() {
 		return tokenfile.Open(ctx, tokenfile.Options{Dir: cfg.DataDir, Logger: u.logger, Mint: jwt.Mint})
 	}
-	home, sources := u.tokenSources(cfg)
+	home, sources := u.tokenSources(cfg, cfg.Tokens.Cluster)
 	return tokenkube.Open(tokenkube.Options{
 		Home: home, Namespace: cfg.Tokens.Namespace, Sources: sources, Mint: jwt.Mint,
 		Lifetime: cfg.Tokens.Lifetime, Overlap: cfg.Tokens.Overlap, Logger: u.logger,
@@ -72,7 +72,7 @@ func (u *upstreams) openTokens(ctx context.Context, cfg *config.Config) (TokenSt
 
 // tokenSources are the namespaces that hold tokens: those that are searched for
 // environments, and on the gateway's own cluster those of the file's projects.
-func (u *upstreams) tokenSources(cfg *config.Config) (home *kube.Connection, sources []tokenkube.Source) {
+func (u *upstreams) tokenSources(cfg *config.Config, homeName string) (home *kube.Connection, sources []tokenkube.Source) {
 	for i := range cfg.Clusters {
 		c := &cfg.Clusters[i]
 		source := tokenkube.Source{Connection: u.byName[c.Name].Connection, Namespaces: []string{}}
@@ -81,7 +81,7 @@ func (u *upstreams) tokenSources(cfg *config.Config) (home *kube.Connection, sou
 		} else if d != nil {
 			source.Namespaces = append(source.Namespaces, d.Namespaces.Names...)
 		}
-		if c.Name == cfg.Tokens.Cluster {
+		if c.Name == homeName {
 			home = source.Connection
 			if source.Namespaces != nil {
 				source.Namespaces = addProjects(source.Namespaces, cfg)
@@ -108,9 +108,18 @@ func addProjects(namespaces []string, cfg *config.Config) []string {
 	return namespaces
 }
 
-// follow tells a store in Kubernetes what a new configuration has changed.
-func follow(store TokenStore, u *upstreams, cfg *config.Config) {
-	if s, ok := store.(*tokenkube.Store); ok && cfg.Tokens.InKubernetes() {
-		s.SetSources(u.tokenSources(cfg))
+// followTokens tells a store in Kubernetes what a new configuration has changed.
+// Which cluster is the gateway's own only a restart changes: without that one
+// the store goes on as it was.
+func (s *Server) followTokens(u *upstreams, cfg *config.Config) {
+	store, ok := s.store.(*tokenkube.Store)
+	if !ok {
+		return
 	}
+	home, sources := u.tokenSources(cfg, s.config.Tokens.Cluster)
+	if home == nil {
+		s.logger.Warn("the cluster of the endpoint tokens is no longer in the configuration: they are followed as before until a restart", "cluster", s.config.Tokens.Cluster)
+		return
+	}
+	store.SetSources(home, sources)
 }
