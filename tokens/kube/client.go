@@ -51,7 +51,7 @@ func objectsOf(c *kube.Connection, namespace string) dynamic.ResourceInterface {
 // the one that was read.
 func (s *Store) patchStatus(ctx context.Context, l located, fields map[string]any) (*object, error) {
 	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"uid": l.UID, "resourceVersion": l.ResourceVersion},
+		"metadata": map[string]any{"resourceVersion": l.ResourceVersion},
 		"status":   fields,
 	})
 	if err != nil {
