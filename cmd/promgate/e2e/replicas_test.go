@@ -185,6 +185,48 @@ func TestProjectMadeAgain(t *testing.T) {
 	check(t, wantError(k.query(g, old), http.StatusUnauthorized, "unauthorized"))
 }
 
+// TestProjectOfTheFile: a project of the configuration file is the namespace of its name, and its tokens are objects there.
+func TestProjectOfTheFile(t *testing.T) {
+	t.Parallel()
+	k := newKeeper(t, "filed")
+	path := k.configuration(k.kubeconfig, "")
+	text, err := os.ReadFile(path)
+	must(t, err)
+	must(t, os.WriteFile(path, fmt.Appendf(text, "projects:\n  - {name: filed, environments: [{name: direct, url: %q}]}\n  - {name: nowhere, environments: [{name: direct, url: %[1]q}]}\n", fixture(t).URL()), 0o600))
+	g := serve(t, path)
+	create := func(more ...string) string {
+		stdout, stderr, status := run(t, promgate(t), append([]string{"token", "create", "--config", path, "--project", "filed"}, more...)...)
+		if status != 0 {
+			t.Fatal(stderr)
+		}
+		return strings.TrimSpace(stdout)
+	}
+	query := func(environment, secret string) answer {
+		return ask(with(get(instant(g.base("filed/"+environment), "up")), secret))
+	}
+	direct, found, whole := create("--environment", "direct"), create("--environment", "production"), create()
+	for _, c := range []struct {
+		secret string
+		opens  map[string]int
+	}{
+		{direct, map[string]int{"direct": 200, "production": 403}},
+		{found, map[string]int{"direct": 403, "production": 200}},
+		{whole, map[string]int{"direct": 200, "production": 200, "other": 403}},
+	} {
+		for environment, status := range c.opens {
+			eventually(t, func() error { return wantStatus(query(environment, c.secret), status) })
+		}
+	}
+	k.makeAgain()
+	for _, secret := range []string{direct, found, whole} {
+		eventually(t, func() error { return wantError(query("direct", secret), http.StatusUnauthorized, "unauthorized") })
+	}
+	_, stderr, status := run(t, promgate(t), "token", "create", "--config", path, "--project", "nowhere")
+	if status == 0 || !strings.Contains(stderr, "namespace nowhere") {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+}
+
 // TestTokensOutOfSight: a gateway that does not see the objects refuses what it cannot vouch for, and serves what it can.
 func TestTokensOutOfSight(t *testing.T) {
 	t.Parallel()

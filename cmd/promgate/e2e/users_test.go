@@ -82,7 +82,11 @@ func newSite(t *testing.T, credentials string) *site {
 		must(t, err)
 		// A user needs get alone to read; with the user's own credentials the API server also sees remote read's POST.
 		verbs := map[string][]string{"dedicated": {"get"}, "user": {"get", "create"}}[credentials]
-		must(t, c.AllowServiceProxy(ctx, n.namespace, cluster.ServiceAccount(n.namespace, n.user), []string{proxied}, verbs...))
+		who := cluster.ServiceAccount(n.namespace, n.user)
+		if name == "shop" { // by a group of its user
+			who = cluster.Group("system:serviceaccounts:" + n.namespace)
+		}
+		must(t, c.AllowServiceProxy(ctx, n.namespace, who, []string{proxied}, verbs...))
 		if credentials == "dedicated" {
 			must(t, c.AllowServiceProxy(ctx, n.namespace, cluster.ServiceAccount(s.name, account), []string{proxied}, "get", "create"))
 		}
