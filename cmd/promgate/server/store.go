@@ -61,13 +61,21 @@ func (s *ownStore) Close() error {
 // its clusters.
 func (u *upstreams) openTokens(ctx context.Context, cfg *config.Config) (TokenStore, error) {
 	if !cfg.Tokens.InKubernetes() {
-		return tokenfile.Open(ctx, tokenfile.Options{Dir: cfg.DataDir, Logger: u.logger, Mint: jwt.Mint})
+		store, err := tokenfile.Open(ctx, tokenfile.Options{Dir: cfg.DataDir, Logger: u.logger, Mint: jwt.Mint})
+		if err != nil {
+			return nil, err // no store, and not one that is nil
+		}
+		return store, nil
 	}
 	home, sources := u.tokenSources(cfg, cfg.Tokens.Cluster)
-	return tokenkube.Open(tokenkube.Options{
+	store, err := tokenkube.Open(tokenkube.Options{
 		Home: home, Namespace: cfg.Tokens.Namespace, Sources: sources, Mint: jwt.Mint,
 		Lifetime: cfg.Tokens.Lifetime, Overlap: cfg.Tokens.Overlap, Logger: u.logger,
 	})
+	if err != nil {
+		return nil, err
+	}
+	return store, nil
 }
 
 // tokenSources are the namespaces that hold tokens: those that are searched for
