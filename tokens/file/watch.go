@@ -50,15 +50,14 @@ type use struct {
 // Load. It costs one atomic load.
 func (s *Store) Snapshot() *tokens.Snapshot { return s.snapshot.Load() }
 
-// Load reads the records and keys for the first time, and makes the first key
-// where there is none. Unlike later looks, it returns an error where any key
-// file cannot be used.
+// Load reads the records and keys for the first time. Unlike later looks, it
+// returns an error where any key file cannot be used.
 func (s *Store) Load(ctx context.Context) error {
-	if _, err := s.ActiveKey(ctx); err != nil {
-		return err
-	}
 	s.watching.Lock()
 	defer s.watching.Unlock()
+	if _, err := s.readKeys(); err != nil {
+		return err
+	}
 	if err := s.poll(ctx); err != nil {
 		return fmt.Errorf("load token records: %w", s.explain(err))
 	}
