@@ -62,9 +62,10 @@ func (a *stubAccess) Queryable(ctx context.Context, all []auth.Resource) ([]bool
 	} else if !known {
 		return nil, auth.ErrInvalid
 	}
+	decides := &stubAccess{&stubUsers{may: a.may}, a.token}
 	open := make([]bool, len(all))
 	for i, r := range all {
-		_, err := a.Query(ctx, r)
+		_, err := decides.Query(ctx, r)
 		open[i] = err == nil && r != auth.Resource{}
 	}
 	return open, nil
@@ -272,6 +273,46 @@ func TestCallerRefused(t *testing.T) {
 		if c.want == 401 && got.header.Get("WWW-Authenticate") != `Bearer error="invalid_token"` {
 			t.Errorf("%s: challenge %q", name, got.header.Get("WWW-Authenticate"))
 		}
+	}
+}
+
+// TestCallerConcealed: what the gateway itself refuses before anybody has
+// decided about the caller is told to those alone who may query the environment.
+func TestCallerConcealed(t *testing.T) {
+	h, users := newUsers(t)
+	users.undecided = true
+	byCaller(h)
+	off := environments(h.up)
+	for _, e := range off {
+		e.Target.Caller, e.Target.NoEndpointTokens, e.Allow = e.Target.Transport, true, routing.Allow{}
+	}
+	h.setEnvironments(off...)
+	none := h.as("user-jane", nowhere+question)
+	for name, c := range map[string]struct {
+		request string
+		status  int
+	}{
+		"bad query":    {"api/v1/query?query=up{", http.StatusBadRequest},
+		"switched off": {"federate?match[]=up", http.StatusNotFound},
+		"too long":     {"api/v1/query?query=up&time=1&timeout=1s&stats=" + strings.Repeat("x", 61_000), http.StatusRequestEntityTooLarge},
+	} {
+		h.up.take()
+		if got := h.as("user-jane", production+c.request); got.status != c.status {
+			t.Errorf("%s: who may query it got %d %.200s, want %d", name, got.status, got.body, c.status)
+		}
+		if got := h.as("user-nobody", production+c.request); got.status != http.StatusForbidden || got.body != none.body {
+			t.Errorf("%s: who may not query it got %d %.200s, want %s", name, got.status, got.body, none.body)
+		}
+		if got := h.as("user-forged", production+c.request); got.status != http.StatusUnauthorized {
+			t.Errorf("%s: nobody got %d %.200s", name, got.status, got.body)
+		}
+		if calls := h.up.take(); len(calls) != 0 {
+			t.Errorf("%s: the upstream saw %d requests", name, len(calls))
+		}
+	}
+	users.down = true
+	if got := h.as("user-jane", production+"api/v1/query?query=up{"); got.status != http.StatusServiceUnavailable {
+		t.Errorf("without a review: got %d %s", got.status, got.body)
 	}
 }
 

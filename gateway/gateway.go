@@ -150,7 +150,7 @@ func (g *Gateway) serve(x *exchange, r *http.Request, e *Endpoint, at place) err
 	}
 	req, err := g.admit(x, r, e, at.label, env)
 	if err != nil {
-		return err
+		return conceal(ctx, id, env, err)
 	}
 	if env.Target.Caller != nil {
 		req.caller = credential
@@ -160,7 +160,7 @@ func (g *Gateway) serve(x *exchange, r *http.Request, e *Endpoint, at place) err
 	defer flying.Dec()
 	resp, err := g.chain(ctx, req)
 	if err != nil {
-		return err
+		return conceal(ctx, id, env, err)
 	}
 	defer resp.Close()
 	return g.send(x, r, req, resp)

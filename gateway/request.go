@@ -92,6 +92,25 @@ func (g *Gateway) open(ctx context.Context, x *exchange, at place, id *auth.Iden
 	return env, nil
 }
 
+// conceal keeps an error of the gateway's own from callers about whom nobody has
+// decided yet, because that is left to whoever is asked with their credential:
+// who may not query the environment is told no more than that.
+func conceal(ctx context.Context, id *auth.Identity, env *routing.Environment, err error) error {
+	var e *Error
+	decided := errors.As(err, &e) && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden)
+	if env.Target.Caller == nil || decided || ctx.Err() != nil {
+		return err
+	}
+	open, refusal := queryable(ctx, id, []*routing.Environment{env})
+	switch {
+	case refusal != nil:
+		return refusal
+	case !open[0]:
+		return notYours(err)
+	}
+	return err
+}
+
 // notYours is errNotYours with a cause for the log.
 func notYours(cause error) error {
 	e := *errNotYours
