@@ -189,10 +189,12 @@ func TestProjectMadeAgain(t *testing.T) {
 func TestProjectOfTheFile(t *testing.T) {
 	t.Parallel()
 	k := newKeeper(t, "filed")
-	path := k.configuration(k.kubeconfig, "")
-	text, err := os.ReadFile(path)
-	must(t, err)
-	must(t, os.WriteFile(path, fmt.Appendf(text, "projects:\n  - {name: filed, environments: [{name: direct, url: %q}]}\n  - {name: nowhere, environments: [{name: direct, url: %[1]q}]}\n", fixture(t).URL()), 0o600))
+	path, without := k.configuration(k.kubeconfig, ""), k.configuration(k.kubeconfig, "")
+	for file, project := range map[string]string{path: "filed", without: "nowhere"} {
+		text, err := os.ReadFile(file)
+		must(t, err)
+		must(t, os.WriteFile(file, fmt.Appendf(text, "projects:\n  - {name: %s, environments: [{name: direct, url: %q}]}\n", project, fixture(t).URL()), 0o600))
+	}
 	g := serve(t, path)
 	create := func(more ...string) string {
 		stdout, stderr, status := run(t, promgate(t), append([]string{"token", "create", "--config", path, "--project", "filed"}, more...)...)
@@ -221,7 +223,7 @@ func TestProjectOfTheFile(t *testing.T) {
 	for _, secret := range []string{direct, found, whole} {
 		eventually(t, func() error { return wantError(query("direct", secret), http.StatusUnauthorized, "unauthorized") })
 	}
-	_, stderr, status := run(t, promgate(t), "token", "create", "--config", path, "--project", "nowhere")
+	_, stderr, status := run(t, promgate(t), "token", "create", "--config", without, "--project", "nowhere")
 	if status == 0 || !strings.Contains(stderr, "namespace nowhere") {
 		t.Errorf("status %d, %s", status, stderr)
 	}
