@@ -12,7 +12,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/metadata"
@@ -28,8 +27,6 @@ const (
 	tokenIDAnnotation = "promgate.io/token-id"
 	secretTokenKey    = "token"
 )
-
-var secretObjects = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 
 // errOvertaken means that the Secret was changed, made or deleted by others
 // since it was asked for: everything is to be decided again.
@@ -156,7 +153,7 @@ func createSecret(ctx context.Context, l located, data map[string]any, dryRun ..
 	if data != nil {
 		secret["data"] = data
 	}
-	_, err := l.connection.Client.Resource(secretObjects).Namespace(l.Namespace).
+	_, err := l.connection.Client.Resource(secrets).Namespace(l.Namespace).
 		Create(ctx, &unstructured.Unstructured{Object: secret}, metav1.CreateOptions{FieldManager: fieldManager, DryRun: dryRun})
 	return err
 }
@@ -196,7 +193,7 @@ func patchSecret(ctx context.Context, l located, operations []operation, dryRun 
 	if err != nil {
 		return nil, err
 	}
-	return client.Resource(secretObjects).Namespace(l.Namespace).
+	return client.Resource(secrets).Namespace(l.Namespace).
 		Patch(ctx, l.Spec.SecretName, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: fieldManager, DryRun: dryRun})
 }
 
@@ -211,8 +208,8 @@ func aboutSecret(err error, l located, verb string) error {
 			verb, l.Spec.SecretName, l.Namespace),
 		// The name of the Secret is part of the Role's: others are not undone.
 		advice: kube.Role(l.Namespace, "promgate:tokens:secret:"+l.Spec.SecretName, l.connection.Subject,
-			kube.Rule{Resource: secretObjects.Resource, Verbs: []string{"create"}},
-			kube.Rule{Resource: secretObjects.Resource, Names: []string{l.Spec.SecretName}, Verbs: []string{"patch"}}),
+			kube.Rule{Resource: secrets.Resource, Verbs: []string{"create"}},
+			kube.Rule{Resource: secrets.Resource, Names: []string{l.Spec.SecretName}, Verbs: []string{"patch"}}),
 	}
 }
 
