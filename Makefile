@@ -9,6 +9,7 @@ GO      := go
 RACE    := $(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo -race)
 FUZZTIME ?= 30s
 BENCHTIME ?= 1s
+LOADTIME ?= 15s
 
 # The real servers that tests talk to.
 export PROMGATE_CONTROLPLANE := $(CURDIR)/bin/controlplane
@@ -76,6 +77,10 @@ fuzz: ## Run every fuzz target for FUZZTIME (30s)
 .PHONY: bench
 bench: ## Run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./gateway/... ./tokens/... ./auth/...
+
+.PHONY: load-test
+load-test: ## Two tenants in open-loop load: figures of fairness and overload (LOADTIME=15s a phase)
+	$(GO) test ./gateway/loadtest -count 1 -timeout 20m -v -load.duration $(LOADTIME) -load.report
 
 .PHONY: bench-proxy
 bench-proxy: build ## CPU per request and throughput of the built gateway, beside nginx

@@ -201,14 +201,14 @@ func BenchmarkParseParams(b *testing.B) {
 	endpoint, raw := endpointNamed("query_range"), dashboardQuery()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := parseParams(endpoint, raw, ""); err != nil {
+		if _, err := parseParams(endpoint, testTenancy(), nil, raw, ""); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
-func BenchmarkCheckExpr(b *testing.B) {
-	var checker promql.Checker
+func BenchmarkQuery(b *testing.B) {
+	var parser promql.Parser
 	for name, expr := range map[string]func(int) string{
 		"known": func(int) string { return dashboardExpr },
 		"new":   func(i int) string { return dashboardExpr + " + " + strconv.Itoa(i) },
@@ -216,7 +216,7 @@ func BenchmarkCheckExpr(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			measure(b)
 			for i := 0; b.Loop(); i++ {
-				if err := checker.CheckExpr(expr(i)); err != nil {
+				if _, err := parser.Query(nil, expr(i)); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -94,7 +94,7 @@ func TestCloseDelimitedBody(t *testing.T) {
 func timesOut(header, whole time.Duration) func(*Options) {
 	return func(o *Options) {
 		o.Limits.ResponseHeaderTimeout, o.Limits.RequestTimeout = header, whole
-		o.Limits.Queue = limit.Queue{Length: 1, Timeout: patience}
+		o.Limits.Default.Queue = limit.Queue{Length: 1, Timeout: patience}
 	}
 }
 
@@ -162,7 +162,7 @@ func TestUnreachableUpstream(t *testing.T) {
 
 // TestSlowReader: a client that does not read gives its place back in time.
 func TestSlowReader(t *testing.T) {
-	h := newHarness(t, timesOut(patience, 300*time.Millisecond), func(o *Options) { o.Limits.MaxConcurrent = 1 })
+	h := newHarness(t, timesOut(patience, 300*time.Millisecond), func(o *Options) { o.Limits.Default.MaxConcurrent = 1 })
 	h.up.answerWith(answerJSON(200, strings.Repeat("x", 64<<20)))
 	conn, err := net.Dial("tcp", h.server.Listener.Addr().String())
 	if err != nil {

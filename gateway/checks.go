@@ -19,12 +19,38 @@ func invalidParam(name string, err error) error {
 }
 
 // queryIn makes the check of a query parameter.
-func queryIn(check func(string) error) func(*Params, string) error {
-	return func(_ *Params, v string) error {
-		if err := check(v); err != nil {
-			return invalidParam("query", err)
+func queryIn(parser *promql.Parser) func(*Params, string) error {
+	check := bareQueryIn(parser)
+	return func(p *Params, v string) error {
+		err := check(p, v)
+		var own *Error
+		if err == nil || errors.As(err, &own) {
+			return err
 		}
-		return nil
+		return invalidParam("query", err)
+	}
+}
+
+// bareQueryIn is queryIn where Prometheus words the error without the
+// parameter's name.
+func bareQueryIn(parser *promql.Parser) func(*Params, string) error {
+	return func(p *Params, v string) error {
+		err := p.checkLength(v)
+		if err == nil {
+			p.query, err = parser.Query(p.policy, v)
+		}
+		return err
+	}
+}
+
+// textIn is queryIn for endpoints that work on the text alone, which goes
+// upstream as it is.
+func textIn(parser *promql.Parser) func(*Params, string) error {
+	check := queryIn(parser)
+	return func(p *Params, v string) error {
+		free := *p
+		free.policy = nil
+		return check(&free, v)
 	}
 }
 
@@ -48,6 +74,7 @@ func timeIn(name string, required bool, note func(p *Params) *time.Time) func(*P
 
 func noteStart(p *Params) *time.Time { return &p.start }
 func noteEnd(p *Params) *time.Time   { return &p.end }
+func noteAt(p *Params) *time.Time    { return &p.at }
 
 func checkTimeout(_ *Params, v string) error {
 	if _, err := parseDuration(v); err != nil {
@@ -56,8 +83,8 @@ func checkTimeout(_ *Params, v string) error {
 	return nil
 }
 
-func checkLookback(_ *Params, v string) error {
-	if _, err := parseDuration(v); err != nil {
+func checkLookback(p *Params, v string) (err error) {
+	if p.lookback, err = parseDuration(v); err != nil {
 		return fmt.Errorf("error parsing lookback delta duration: %w", err)
 	}
 	return nil
@@ -86,10 +113,7 @@ func checkStep(p *Params, v string) error {
 		return invalidParam("step", err)
 	}
 	p.step = step
-	if p.end.Sub(p.start)/p.step > 11000 {
-		return errors.New("exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)")
-	}
-	return nil
+	return p.checkPoints()
 }
 
 func checkLimit(_ *Params, v string) error {
@@ -114,19 +138,29 @@ func numberIn(name string) func(*Params, string) error {
 }
 
 // checkMatch checks all match[] of a request at once; it hangs on the endpoint.
-func checkMatch(p *Params) error { return promql.CheckNarrowSelectors(p.all("match[]")) }
+func checkMatch(p *Params) error { return p.checkSelectors(true) }
 
-func checkFederate(p *Params) error { return promql.CheckSelectors(p.all("match[]")) }
+func checkFederate(p *Params) error { return p.checkSelectors(false) }
+
+func (p *Params) checkSelectors(narrow bool) error {
+	match := p.all("match[]")
+	err := p.checkLength(match...)
+	if err == nil {
+		p.selectors, err = promql.Selectors(p.policy, match, narrow)
+	}
+	return err
+}
 
 func checkSeries(p *Params) error {
-	match := p.all("match[]")
-	if len(match) == 0 {
+	if len(p.all("match[]")) == 0 {
 		return errors.New("no match[] parameter provided")
 	}
-	if err := promql.CheckNarrowSelectors(match); err != nil {
-		return invalidParam("match[]", err)
+	err := p.checkSelectors(true)
+	var own *Error
+	if err == nil || errors.As(err, &own) {
+		return err
 	}
-	return nil
+	return invalidParam("match[]", err)
 }
 
 func checkExemplars(p *Params) error {
@@ -167,7 +201,11 @@ func checkRules(p *Params) error {
 	if p.get("group_next_token") != "" && p.get("group_limit") == "" {
 		return invalidParam("group_next_token", errors.New("group_limit needs to be present in order to paginate over the groups"))
 	}
-	return checkMatch(p)
+	// They are compared with the labels of rules, which need not carry what is
+	// enforced: their answer is filtered.
+	free := *p
+	free.policy = nil
+	return checkMatch(&free)
 }
 
 // wholeIn makes the check of a search parameter that is a whole number.

@@ -60,6 +60,7 @@ type Endpoint struct {
 	// Body tells that the request's body is not a form but goes upstream.
 	Body bool
 
+	rule    rule
 	form    *form
 	escaped []string // the names of Params, escaped for a query
 }
@@ -96,47 +97,46 @@ func Endpoints() []*Endpoint {
 }
 
 func queryEndpoints() []*Endpoint {
-	var checker promql.Checker
-	query := Param{Name: "query", Required: true, Check: queryIn(checker.CheckExpr)}
-	rangeQuery := Param{Name: "query", Required: true, Check: queryIn(checker.CheckRangeExpr)}
-	// Prometheus words this one's error without the parameter's name.
-	exemplarQuery := Param{Name: "query", Required: true, Check: func(_ *Params, v string) error { return checker.CheckExpr(v) }}
+	parser := new(promql.Parser)
+	query := Param{Name: "query", Required: true, Check: queryIn(parser)}
+	exemplarQuery := Param{Name: "query", Required: true, Check: bareQueryIn(parser)}
+	text := Param{Name: "query", Required: true, Check: textIn(parser)}
 	return []*Endpoint{
 		{
-			Name: "query_range", Path: "api/v1/query_range", Methods: getPost,
+			Name: "query_range", Path: "api/v1/query_range", Methods: getPost, Check: checkRangeCost, rule: byQuery,
 			Params: []Param{
 				paramLimit,
 				{Name: "start", Required: true, Check: checkRangeStart},
 				{Name: "end", Required: true, Check: checkRangeEnd},
 				{Name: "step", Required: true, Check: checkStep},
-				paramTimeout, paramLookback, paramStats, rangeQuery,
-			},
-		},
-		{
-			Name: "query", Path: "api/v1/query", Methods: getPost,
-			Params: []Param{
-				paramLimit,
-				{Name: "time", Check: timeIn("time", false, nil)},
 				paramTimeout, paramLookback, paramStats, query,
 			},
 		},
 		{
-			Name: "query_exemplars", Path: "api/v1/query_exemplars", Methods: getPost, Check: checkExemplars,
+			Name: "query", Path: "api/v1/query", Methods: getPost, Check: checkInstantCost, rule: byQuery,
+			Params: []Param{
+				paramLimit,
+				{Name: "time", Check: timeIn("time", false, noteAt)},
+				paramTimeout, paramLookback, paramStats, query,
+			},
+		},
+		{
+			Name: "query_exemplars", Path: "api/v1/query_exemplars", Methods: getPost, Check: checkExemplars, rule: byQuery,
 			Params: []Param{paramStart, paramEnd, exemplarQuery},
 		},
-		{Name: "format_query", Path: "api/v1/format_query", Methods: getPost, Params: []Param{query}, MayBeMissing: true},
-		{Name: "parse_query", Path: "api/v1/parse_query", Methods: getPost, Params: []Param{query}, MayBeMissing: true},
+		{Name: "format_query", Path: "api/v1/format_query", Methods: getPost, Params: []Param{text}, MayBeMissing: true, rule: asItIs},
+		{Name: "parse_query", Path: "api/v1/parse_query", Methods: getPost, Params: []Param{text}, MayBeMissing: true, rule: asItIs},
 	}
 }
 
 func seriesEndpoints() []*Endpoint {
 	labels := []Param{paramLimit, paramStart, paramEnd, paramMatch}
 	return []*Endpoint{
-		{Name: "labels", Path: "api/v1/labels", Methods: getPost, Params: labels, Check: checkMatch},
-		{Name: "label_values", Path: "api/v1/label/{name}/values", Methods: getPost, Params: labels, Check: checkMatch},
-		{Name: "series", Path: "api/v1/series", Methods: getPost, Params: labels, Check: checkSeries},
+		{Name: "labels", Path: "api/v1/labels", Methods: getPost, Params: labels, Check: checkMatch, rule: bySelectors},
+		{Name: "label_values", Path: "api/v1/label/{name}/values", Methods: getPost, Params: labels, Check: checkMatch, rule: bySelectors},
+		{Name: "series", Path: "api/v1/series", Methods: getPost, Params: labels, Check: checkSeries, rule: bySelectors},
 		{
-			Name: "metadata", Path: "api/v1/metadata", Methods: getOnly,
+			Name: "metadata", Path: "api/v1/metadata", Methods: getOnly, rule: filteredMetadata,
 			Params: []Param{
 				{Name: "limit", Check: numberIn("limit")},
 				{Name: "limit_per_metric", Check: numberIn("limit_per_metric")},
@@ -164,7 +164,7 @@ func searchEndpoints() []*Endpoint {
 	endpoint := func(name string, extra ...Param) *Endpoint {
 		return &Endpoint{
 			Name: "search_" + name, Path: "api/v1/search/" + name, Methods: getPost,
-			Params: slices.Concat(common, extra), Check: checkSearch(name), MayBeMissing: true, form: formStream,
+			Params: slices.Concat(common, extra), Check: checkSearch(name), MayBeMissing: true, form: formStream, rule: bySelectors,
 		}
 	}
 	return []*Endpoint{
@@ -177,7 +177,7 @@ func searchEndpoints() []*Endpoint {
 func otherEndpoints() []*Endpoint {
 	return []*Endpoint{
 		{
-			Name: "rules", Path: "api/v1/rules", Methods: getOnly, Check: checkRules,
+			Name: "rules", Path: "api/v1/rules", Methods: getOnly, Check: checkRules, rule: filteredRules,
 			Params: []Param{
 				{Name: "type", Check: checkRuleType},
 				{Name: "rule_name[]", Multi: true},
@@ -189,17 +189,17 @@ func otherEndpoints() []*Endpoint {
 				{Name: "group_next_token"},
 			},
 		},
-		{Name: "alerts", Path: "api/v1/alerts", Methods: getOnly},
-		{Name: "buildinfo", Path: "api/v1/status/buildinfo", Methods: getOnly, form: formInfo},
-		{Name: "healthy", Path: "-/healthy", Methods: getHead, form: formText},
-		{Name: "ready", Path: "-/ready", Methods: getHead, form: formText},
+		{Name: "alerts", Path: "api/v1/alerts", Methods: getOnly, rule: filteredAlerts},
+		{Name: "buildinfo", Path: "api/v1/status/buildinfo", Methods: getOnly, form: formInfo, rule: asItIs},
+		{Name: "healthy", Path: "-/healthy", Methods: getHead, form: formText, rule: asItIs},
+		{Name: "ready", Path: "-/ready", Methods: getHead, form: formText, rule: asItIs},
 		{
 			Name: "federate", Path: "federate", Methods: getOnly, form: formScrape,
-			Params: []Param{paramMatch}, Check: checkFederate,
+			Params: []Param{paramMatch}, Check: checkFederate, rule: byGivenSelectors,
 			OptIn: func(a routing.Allow) bool { return a.Federate }, OptInName: "federate",
 		},
 		{
-			Name: "remote_read", Path: "api/v1/read", Methods: []string{http.MethodPost}, form: formRead, Body: true,
+			Name: "remote_read", Path: "api/v1/read", Methods: []string{http.MethodPost}, form: formRead, Body: true, rule: byBody,
 			OptIn: func(a routing.Allow) bool { return a.RemoteRead }, OptInName: "remoteRead",
 		},
 	}

@@ -11,6 +11,7 @@ import (
 // Error types of Prometheus' API, and those that the gateway adds.
 const (
 	typeBadData      = "bad_data"
+	typeExecution    = "execution"
 	typeUnauthorized = "unauthorized"
 	typeForbidden    = "forbidden"
 	typeNotFound     = "not_found"

@@ -28,7 +28,7 @@ func FuzzParseParams(f *testing.F) {
 	f.Add(uint8(1), "query=\xff\xfe&%00=%00", "query=+%2B&=&==&&")
 	f.Fuzz(func(t *testing.T, n uint8, query, form string) {
 		e := endpoints[int(n)%len(endpoints)]
-		p, err := parseParams(e, query, form)
+		p, err := parseParams(e, testTenancy(), nil, query, form)
 		if err != nil {
 			if err.Error() == "" {
 				t.Error("an error without a word")
@@ -47,7 +47,7 @@ func FuzzParseParams(f *testing.F) {
 			}
 		}
 		for _, again := range [][2]string{{encoded, ""}, {"", encoded}} {
-			q, err := parseParams(e, again[0], again[1])
+			q, err := parseParams(e, testTenancy(), nil, again[0], again[1])
 			if err != nil {
 				t.Fatalf("%q and %q became %q, which is refused: %v", query, form, encoded, err)
 			}

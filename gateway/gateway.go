@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -64,8 +65,9 @@ type stage func(context.Context, *Request) (*Response, error)
 func New(o Options) *Gateway {
 	g := &Gateway{
 		routes: o.Routes, auth: o.Auth, logger: o.Logger,
-		metrics: newMetrics(o.Registerer), tracer: o.Tracer, userAgent: []string{o.UserAgent},
+		tracer: o.Tracer, userAgent: []string{o.UserAgent},
 	}
+	g.metrics = newMetrics(o.Registerer, g.limits.Load)
 	g.SetLimits(o.Limits)
 	g.SetTrustedProxies(o.TrustedProxies)
 	g.SetBaseURL(o.BaseURL)
@@ -74,13 +76,13 @@ func New(o Options) *Gateway {
 	g.router.Path(environmentPath + "{endpoint:.+}")
 	g.router.Path(projectsPath).Name(projectsEndpoint.Name)
 	g.router.Path(projectsPath + "/{project}/environments").Name(environmentsEndpoint.Name)
-	g.chain = g.limited(g.upstream)
+	g.chain = g.limited(g.named(g.upstream))
 	return g
 }
 
 // SetLimits replaces the budgets. Requests under way keep their old ones.
 func (g *Gateway) SetLimits(l Limits) {
-	if old := g.limits.Load(); old == nil || old.Limits != l {
+	if old := g.limits.Load(); old == nil || !reflect.DeepEqual(old.Limits, l) {
 		g.limits.Store(newGates(l))
 	}
 }

@@ -185,10 +185,20 @@ type harness struct {
 
 func testLimits() Limits {
 	return Limits{
-		MaxConcurrent: 20, MaxConcurrentTotal: 50, Queue: limit.Queue{Length: 10, Timeout: patience},
+		Default: Budget{
+			MaxQueryLength: 256 << 10, MaxRange: 90 * 24 * time.Hour, MaxLookback: 400 * 24 * time.Hour, MaxPoints: 11000,
+			MaxEvaluations: 1e6, MaxResponseBytes: 256 << 20, MaxConcurrent: 20,
+			Queue: limit.Queue{Length: 10, Timeout: patience}, RequestsPerSecond: 1e6, Burst: 1e6,
+		},
+		MaxConcurrentTarget: 50, MaxConcurrentTotal: 50,
 		MaxRequestBody: 256 << 10, MaxRemoteReadBody: 1 << 20,
 		RequestBodyTimeout: patience, ResponseHeaderTimeout: patience, RequestTimeout: 2 * patience,
 	}
+}
+
+// testTenancy is one of testLimits.
+func testTenancy() *tenancy {
+	return newGates(testLimits()).tenancy(&routing.Environment{Project: &routing.Project{}})
 }
 
 // target describes a service behind the recorder's service proxy.

@@ -5,65 +5,37 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/promgate/promgate/gateway/limit"
+	"github.com/promgate/promgate/routing"
 )
 
-// Limits are the budgets of the gateway. Every one of them must be positive.
-type Limits struct {
-	// MaxConcurrent requests of one environment are upstream at once.
-	MaxConcurrent int
-	// MaxConcurrentTotal requests of all environments are upstream at once.
-	MaxConcurrentTotal int
-	// Queue is how many more may wait for their place, in each of the two.
-	Queue limit.Queue
-	// MaxRequestBody and MaxRemoteReadBody are in bytes.
-	MaxRequestBody    int64
-	MaxRemoteReadBody int64
-	// RequestBodyTimeout bounds the reading of a form.
-	RequestBodyTimeout time.Duration
-	// ResponseHeaderTimeout bounds the wait for the upstream's first byte.
-	ResponseHeaderTimeout time.Duration
-	// RequestTimeout bounds a whole request, the sending of its answer included.
-	RequestTimeout time.Duration
-}
-
-// gates holds the places of one set of limits. When limits change it is
-// replaced: what is under way keeps its old place.
-type gates struct {
-	Limits
-	total        *limit.Gate
-	environments sync.Map // environment UID → *limit.Gate
-}
-
-func newGates(l Limits) *gates {
-	return &gates{Limits: l, total: limit.NewGate(l.MaxConcurrentTotal, l.Queue)}
-}
-
-func (g *gates) environment(uid string) *limit.Gate {
-	if gate, ok := g.environments.Load(uid); ok {
-		return gate.(*limit.Gate)
+// admitRate takes the request into the environment's rate before anything is
+// done for it.
+func admitRate(t *tenancy) error {
+	wait, ok := t.rate.Allow(time.Now())
+	if ok {
+		return nil
 	}
-	gate, _ := g.environments.LoadOrStore(uid, limit.NewGate(g.MaxConcurrent, g.Queue))
-	return gate.(*limit.Gate)
+	return &Error{
+		Status: http.StatusTooManyRequests, Type: typeTooMany, Limit: "requestsPerSecond",
+		Message: "this environment is asked more than " + strconv.Itoa(t.RequestsPerSecond) +
+			" times a second (requestsPerSecond), which is as often as it may be: try again in a moment, with fewer panels or a longer refresh interval",
+		RetryAfter: wait,
+	}
 }
 
 // limited has next called once the request has its places: the environment's,
-// then the whole gateway's. They are given back when the answer is closed.
+// those of the cluster or URL that it shares with others, and the gateway's.
+// They are given back when the answer is closed.
 func (g *Gateway) limited(next stage) stage {
 	return func(ctx context.Context, req *Request) (*Response, error) {
 		gates := g.limits.Load()
-		own := gates.environment(req.environment.UID)
-		if err := own.Enter(ctx); err != nil {
-			return nil, refused(err, "maxConcurrent", "this environment has "+strconv.Itoa(gates.MaxConcurrent)+" queries under way, as many as it may have at once")
+		leave, err := gates.enter(ctx, req)
+		if err != nil {
+			return nil, err
 		}
-		if err := gates.total.Enter(ctx); err != nil {
-			own.Leave()
-			return nil, refused(err, "maxConcurrentTotal", "the gateway is busy")
-		}
-		leave := func() { gates.total.Leave(); own.Leave() }
 		answered := false
 		defer func() {
 			if !answered { // an error, or a panic
@@ -80,6 +52,30 @@ func (g *Gateway) limited(next stage) stage {
 	}
 }
 
+// enter takes the request's places, one after the other. Waiting for all of them
+// together takes no longer than for one.
+func (g *gates) enter(ctx context.Context, req *Request) (leave func(), err error) {
+	own, shared := req.tenancy.places, g.target(req.environment.Target)
+	who := limit.Caller{
+		Project:   req.environment.Project.UID,
+		Principal: string(req.record.principal.Kind) + ":" + req.record.principal.ID,
+	}
+	until := time.Now().Add(req.tenancy.Queue.Timeout)
+	if err := own.Enter(ctx, who, until); err != nil {
+		return nil, refused(err, "maxConcurrent", "this environment has "+strconv.Itoa(req.tenancy.MaxConcurrent)+" queries under way, as many as it may have at once")
+	}
+	if err := shared.Enter(ctx, who, until); err != nil {
+		own.Leave()
+		return nil, refused(err, "targets.maxConcurrent", "the cluster or server of this environment has as many queries under way as it may have at once")
+	}
+	if err := g.total.Enter(ctx, who, until); err != nil {
+		shared.Leave()
+		own.Leave()
+		return nil, refused(err, "maxConcurrentTotal", "the gateway is busy")
+	}
+	return func() { g.total.Leave(); shared.Leave(); own.Leave() }, nil
+}
+
 func refused(err error, name, message string) error {
 	if !errors.Is(err, limit.ErrQueueFull) && !errors.Is(err, limit.ErrQueueTimeout) {
 		return err
@@ -89,6 +85,26 @@ func refused(err error, name, message string) error {
 		Message:    message + ": try again in a moment, with fewer panels or a longer refresh interval",
 		RetryAfter: time.Second,
 	}
+}
+
+// exceeded refuses what asks for more than a limit allows.
+func exceeded(name, asked, allowed, advice string) *Error {
+	return &Error{
+		Status: http.StatusUnprocessableEntity, Type: typeExecution, Limit: name,
+		Message: asked + ", and " + allowed + " is the limit (" + name + "): " + advice,
+	}
+}
+
+func tooLongAnswer(t *tenancy) *Error {
+	return exceeded("maxResponseBytes", "the answer is too long", formatBytes(t.MaxResponseBytes),
+		"ask for fewer series, a shorter range or a larger step")
+}
+
+// Forget drops the metrics and the places of an environment that is no longer
+// there. Requests under way keep theirs to their end.
+func (g *Gateway) Forget(e *routing.Environment) {
+	g.limits.Load().tenancies.Delete(e.UID)
+	g.metrics.forget(e)
 }
 
 func formatBytes(n int64) string {

@@ -21,7 +21,7 @@ const (
 
 func capped(own, total int, queue limit.Queue) func(*Options) {
 	return func(o *Options) {
-		o.Limits.MaxConcurrent, o.Limits.MaxConcurrentTotal, o.Limits.Queue = own, total, queue
+		o.Limits.Default.MaxConcurrent, o.Limits.MaxConcurrentTotal, o.Limits.Default.Queue = own, total, queue
 	}
 }
 
@@ -38,6 +38,12 @@ func (h *harness) hold() (entered chan struct{}, release chan struct{}) {
 	return entered, release
 }
 
+// places are those of production.
+func (h *harness) places() *limit.Gate {
+	e, _ := h.routes.Load().Lookup("shop", "production")
+	return h.gateway.limits.Load().tenancy(e).places
+}
+
 // begin sends a request and leaves it under way.
 func (h *harness) begin(target string) chan answer {
 	done := make(chan answer, 1)
@@ -52,8 +58,8 @@ func TestEnvironmentLimit(t *testing.T) {
 	first := h.begin(production + "api/v1/query?query=up")
 	<-entered
 	second := h.begin(production + "api/v1/query?query=up")
-	own := h.gateway.limits.Load().environment("uid-shop-production")
-	eventually(t, "the second waits", func() bool { return own.Waiting() == 1 })
+	own := h.places()
+	eventually(t, "the second waits", func() bool { return own.Use().Waiting == 1 })
 
 	for range 10 {
 		checkError(t, "third", h.get(production+"api/v1/query?query=up"), http.StatusTooManyRequests, ownBusy, "Retry-After", "1")
@@ -67,7 +73,7 @@ func TestEnvironmentLimit(t *testing.T) {
 			t.Errorf("answer %d %s", got.status, got.body)
 		}
 	}
-	if n := own.Waiting(); n != 0 {
+	if n := own.Use().Waiting; n != 0 {
 		t.Errorf("%d still wait", n)
 	}
 }
@@ -112,7 +118,7 @@ func TestSetLimits(t *testing.T) {
 	}
 	checkError(t, "before", h.get(production+"api/v1/query?query=up"), http.StatusTooManyRequests, ownBusy, "Retry-After", "1")
 	more := same.Limits
-	more.MaxConcurrent = 5
+	more.Default.MaxConcurrent = 5
 	h.gateway.SetLimits(more)
 	second := h.begin(production + "api/v1/query?query=up")
 	<-entered

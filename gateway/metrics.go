@@ -2,10 +2,12 @@ package gateway
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/promgate/promgate/gateway/limit"
 	"github.com/promgate/promgate/routing"
 )
 
@@ -22,7 +24,7 @@ type metrics struct {
 
 var latencyBuckets = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120}
 
-func newMetrics(r prometheus.Registerer) *metrics {
+func newMetrics(r prometheus.Registerer, limits func() *gates) *metrics {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "promgate_requests_total",
@@ -50,7 +52,62 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		}, []string{"project", "environment", "limit"}),
 	}
 	r.MustRegister(m.requests, m.duration, m.upstream, m.bytes, m.flying, m.refusals)
+	r.MustRegister(use{limits})
 	return m
+}
+
+// use tells how much of its budgets each environment uses. It looks when it is
+// asked, so that requests do nothing for it.
+type use struct{ limits func() *gates }
+
+var (
+	usedRatio = prometheus.NewDesc("promgate_limit_used_ratio",
+		"Used share of a limit at this moment, from 0 to 1, of each environment that was asked something (empty: of the whole gateway): requests in flight (maxConcurrent, maxConcurrentTotal), those that wait (queue), the burst that is used up (requestsPerSecond).",
+		[]string{"project", "environment", "limit"}, nil)
+	clusterUsedRatio = prometheus.NewDesc("promgate_cluster_used_ratio",
+		"Used share of the requests that may be in flight in a cluster (targets.maxConcurrent) at this moment, from 0 to 1.",
+		[]string{"cluster"}, nil)
+)
+
+// Describe and Collect make use a prometheus.Collector.
+func (u use) Describe(ch chan<- *prometheus.Desc) {
+	ch <- usedRatio
+	ch <- clusterUsedRatio
+}
+
+func (u use) Collect(ch chan<- prometheus.Metric) {
+	// An environment that was made again may be there twice for a moment.
+	shares := map[[3]string]float64{}
+	gates := u.limits()
+	gates.tenancies.Range(func(_, value any) bool {
+		t := value.(*tenancy)
+		places := t.places.Use()
+		for limit, share := range map[string]float64{
+			"maxConcurrent": ratio(places.Taken, t.MaxConcurrent), "queue": ratio(places.Waiting, t.Queue.Length),
+			"requestsPerSecond": t.rate.Used(),
+		} {
+			key := [3]string{t.project, t.environment, limit}
+			shares[key] = max(shares[key], share)
+		}
+		return true
+	})
+	shares[[3]string{"", "", "maxConcurrentTotal"}] = ratio(gates.total.Use().Taken, gates.MaxConcurrentTotal)
+	for key, share := range shares {
+		ch <- prometheus.MustNewConstMetric(usedRatio, prometheus.GaugeValue, share, key[:]...)
+	}
+	gates.targets.Range(func(key, value any) bool {
+		if cluster, ok := strings.CutPrefix(key.(string), clusterKey); ok {
+			ch <- prometheus.MustNewConstMetric(clusterUsedRatio, prometheus.GaugeValue, ratio(value.(*limit.Gate).Use().Taken, gates.MaxConcurrentTarget), cluster)
+		}
+		return true
+	})
+}
+
+func ratio(used, of int) float64 {
+	if of == 0 {
+		return 0
+	}
+	return float64(used) / float64(of)
 }
 
 // inFlight is the gauge of an environment. A request holds on to it, so that one
@@ -87,11 +144,8 @@ func statusText(status int) string {
 	return strconv.Itoa(status)
 }
 
-// Forget drops the metrics and the places of an environment that is no longer
-// there. Requests under way keep theirs to their end.
-func (g *Gateway) Forget(e *routing.Environment) {
-	g.limits.Load().environments.Delete(e.UID)
-	m := g.metrics
+// forget drops the series of an environment that is no longer there.
+func (m *metrics) forget(e *routing.Environment) {
 	labels := prometheus.Labels{"project": e.Project.Name, "environment": e.Name}
 	m.requests.DeletePartialMatch(labels)
 	m.upstream.DeletePartialMatch(labels)

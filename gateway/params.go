@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/promgate/promgate/gateway/promql"
 )
 
 // maxParameters bounds how many parameters one request may carry, those that
@@ -31,15 +33,30 @@ type Params struct {
 	values   [][]string // parallel to endpoint.Params
 	singles  []string   // what values of single ones point into
 
-	start, end time.Time
-	step       time.Duration
+	// tenancy and policy are those under which the parameters are read.
+	tenancy *tenancy
+	policy  *promql.Policy
+
+	start, end, at time.Time
+	step, lookback time.Duration
+	query          *promql.Query
+	// selectors are the match[] as they go upstream.
+	selectors []string
+	// What a filter of the answer does in place of the upstream.
+	files      []string
+	groupLimit int
+	groupToken string
+	metadata   promql.MetadataFilter
 }
 
 // parseParams merges the raw query of the URL and of the form body into the
-// endpoint's parameters. What the endpoint does not know is dropped. The error
-// is what the client reads.
-func parseParams(e *Endpoint, rawQuery, rawForm string) (*Params, error) {
-	p := &Params{endpoint: e, values: make([][]string, len(e.Params)), singles: make([]string, len(e.Params))}
+// endpoint's parameters, and checks them against the environment's budget. What
+// the endpoint does not know is dropped. The error is what the client reads.
+func parseParams(e *Endpoint, t *tenancy, policy *promql.Policy, rawQuery, rawForm string) (*Params, error) {
+	p := &Params{
+		endpoint: e, values: make([][]string, len(e.Params)), singles: make([]string, len(e.Params)),
+		tenancy: t, policy: policy,
+	}
 	seen := 0
 	for _, raw := range [...]string{rawQuery, rawForm} {
 		if err := p.add(raw, &seen); err != nil {
@@ -134,6 +151,15 @@ func (p *Params) all(name string) []string {
 		}
 	}
 	return nil
+}
+
+// replace has the parameter carry other values than were sent.
+func (p *Params) replace(name string, values ...string) {
+	for i := range p.endpoint.Params {
+		if p.endpoint.Params[i].Name == name {
+			p.values[i] = values
+		}
+	}
 }
 
 // encode writes the parameters as the query that goes upstream.

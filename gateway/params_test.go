@@ -15,12 +15,12 @@ var times = []string{
 // TestStricterThanPrometheus: what Prometheus takes and the gateway refuses.
 func TestStricterThanPrometheus(t *testing.T) {
 	for _, v := range []string{"NaN", "nan", "Inf", "-Inf", "infinity", "1e300", "-1e300", "9223372036854776"} {
-		_, err := parseParams(endpointNamed("query"), "query=up&time="+v, "")
+		_, err := parseParams(endpointNamed("query"), testTenancy(), nil, "query=up&time="+v, "")
 		if want := `invalid parameter "time": invalid time value for 'time': cannot parse "` + v + `" to a valid timestamp`; err == nil || err.Error() != want {
 			t.Errorf("time %s: %v, want %s", v, err, want)
 		}
 	}
-	if _, err := parseParams(endpointNamed("query"), "query=up&timeout=NaN", ""); err == nil || err.Error() != `invalid parameter "timeout": cannot parse "NaN" to a valid duration` {
+	if _, err := parseParams(endpointNamed("query"), testTenancy(), nil, "query=up&timeout=NaN", ""); err == nil || err.Error() != `invalid parameter "timeout": cannot parse "NaN" to a valid duration` {
 		t.Errorf("timeout NaN: %v", err)
 	}
 }
@@ -52,7 +52,7 @@ func TestEncoding(t *testing.T) {
 			if i := strings.LastIndex(raw, "&"); split && i > 0 {
 				query, form = raw[:i], raw[i+1:]
 			}
-			_, err := parseParams(endpointNamed("query"), query, form)
+			_, err := parseParams(endpointNamed("query"), testTenancy(), nil, query, form)
 			if got := errorText(err); got != want {
 				t.Errorf("%q and %q: %q, want %q", query, form, got, want)
 			}

@@ -24,10 +24,9 @@ func (g *Gateway) Probe(ctx context.Context, e *routing.Environment) (string, er
 		return "", errCallersOnly
 	}
 	endpoint := buildinfo()
-	req := &Request{endpoint: endpoint, environment: e, record: &record{}}
-	var err error
-	if req.params, err = parseParams(endpoint, "", ""); err != nil {
-		return "", err
+	req := &Request{
+		endpoint: endpoint, environment: e, tenancy: g.limits.Load().tenancy(e), record: &record{},
+		params: &Params{endpoint: endpoint},
 	}
 	resp, err := g.chain(ctx, req)
 	if err != nil {

@@ -90,6 +90,9 @@ func passOn(req *Request, resp *http.Response, parsed *upstreamError, body []byt
 	switch resp.StatusCode {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusServiceUnavailable,
 		http.StatusInternalServerError, http.StatusNotFound, http.StatusNotAcceptable:
+		if req.policy != nil {
+			return retold(req, resp.StatusCode, parsed)
+		}
 		return &Response{
 			status: resp.StatusCode, contentType: "application/json",
 			length: int64(len(body)), body: bytes.NewReader(body),
@@ -100,6 +103,25 @@ func passOn(req *Request, resp *http.Response, parsed *upstreamError, body []byt
 		return nil, unavailable(req, "prometheus", errors.New("the query was canceled upstream"), retryAfter(resp))
 	}
 	return nil, plainError(req, resp, body)
+}
+
+// retold hands Prometheus' own error on where labels are enforced: about the text
+// that the client sent, and not at all where it may be about other tenants.
+func retold(req *Request, status int, parsed *upstreamError) (*Response, error) {
+	if req.filtered() {
+		return nil, &Error{
+			Status: status, Type: shorten(parsed.ErrorType, 100), Hop: "prometheus",
+			Message: "this environment's Prometheus answered with an error that may concern others and is not shown: tell the environment's operator, whose log has it",
+			Cause:   fmt.Errorf("%s: status %d: %s", req.environment.Target.Description, status, shorten(parsed.Error, 500)),
+		}
+	}
+	message := parsed.Error
+	if req.params.query != nil {
+		message = req.params.query.Original(message)
+	}
+	// Three strings always make JSON.
+	body, _ := json.Marshal(errorBody{Status: "error", ErrorType: parsed.ErrorType, Error: message})
+	return &Response{status: status, contentType: "application/json", length: int64(len(body)), body: bytes.NewReader(body)}, nil
 }
 
 // plainError explains an answer that neither Prometheus nor the API server made.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/promgate/promgate/auth"
+	"github.com/promgate/promgate/gateway/promql"
 	"github.com/promgate/promgate/routing"
 )
 
@@ -20,7 +21,11 @@ import (
 type Request struct {
 	endpoint    *Endpoint
 	environment *routing.Environment
+	tenancy     *tenancy
+	policy      *promql.Policy // nil: nothing is enforced
 	params      *Params
+	// enforced is what goes upstream of the parameters.
+	enforced enforced
 	// caller is sent upstream in place of the gateway's own credentials, where
 	// the target wants that; else it is empty.
 	caller auth.Credential
@@ -136,9 +141,17 @@ func (g *Gateway) admit(x *exchange, r *http.Request, e *Endpoint, label string,
 			Message: "this endpoint is switched off for this environment; its operator can switch it on with allow: [" + e.OptInName + "]",
 		}
 	}
+	t := g.limits.Load().tenancy(env)
+	if err := admitRate(t); err != nil {
+		return nil, err
+	}
 	req := &Request{
-		endpoint: e, environment: env, record: &x.record,
+		endpoint: e, environment: env, tenancy: t, record: &x.record,
 		gzip: acceptsGzip(r.Header["Accept-Encoding"]),
+	}
+	var err error
+	if req.policy, err = t.policy(env); err != nil {
+		return nil, err
 	}
 	if label != "" {
 		name, ok := labelName(label)
@@ -156,10 +169,16 @@ func (g *Gateway) admit(x *exchange, r *http.Request, e *Endpoint, label string,
 	if err != nil {
 		return nil, err
 	}
-	if req.params, err = parseParams(e, r.URL.RawQuery, form); err != nil {
-		return nil, &Error{Status: http.StatusBadRequest, Type: typeBadData, Message: err.Error(), Quotes: true}
+	if req.params, err = parseParams(e, t, req.policy, r.URL.RawQuery, form); err != nil {
+		return nil, paramsError(err)
 	}
-	return req, nil
+	if req.enforced, err = e.enforce(req.params, req.policy); err != nil {
+		return nil, err
+	}
+	if e.Body && req.policy != nil {
+		err = req.enforced.enforceRead(req, g.limits.Load().MaxRemoteReadBody)
+	}
+	return req, err
 }
 
 // readBody reads a POST's form, or hands a remote read's body on.

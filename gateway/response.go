@@ -30,6 +30,14 @@ type Response struct {
 	close    []func()
 }
 
+// plain is the body, not compressed.
+func (r *Response) plain() (io.Reader, error) {
+	if !r.gzip {
+		return r.body, nil
+	}
+	return gzip.NewReader(r.body)
+}
+
 func (r *Response) onClose(f func()) { r.close = append(r.close, f) }
 
 // Close gives back what the answer holds: connection, timers, places.
@@ -63,6 +71,7 @@ func accept(req *Request, resp *http.Response) (*Response, error) {
 	if unbounded(resp) {
 		return nil, notPrometheus(req, errors.New("200 whose end cannot be told from a lost connection (neither Content-Length nor chunked)"))
 	}
+	whole := form.rewrite != nil || req.filtered()
 	answer := &Response{status: http.StatusOK, contentType: form.contentType, length: resp.ContentLength, body: resp.Body}
 	if answer.contentType == "" {
 		if _, _, err := mime.ParseMediaType(contentType); err != nil || len(contentType) > 256 {
@@ -72,7 +81,7 @@ func accept(req *Request, resp *http.Response) (*Response, error) {
 	}
 	switch encoding := resp.Header.Get("Content-Encoding"); {
 	case encoding == "" || encoding == "identity":
-	case encoding == "gzip" && req.gzip && form.rewrite == nil:
+	case encoding == "gzip" && req.gzip && !whole:
 		answer.gzip = true
 	case encoding == "gzip":
 		decoder, err := gzip.NewReader(resp.Body)
@@ -85,7 +94,12 @@ func accept(req *Request, resp *http.Response) (*Response, error) {
 	default:
 		return nil, notPrometheus(req, fmt.Errorf("content encoding %q, which was not asked for", shorten(encoding, 100)))
 	}
-	if form.rewrite != nil {
+	switch {
+	case answer.length > req.tenancy.MaxResponseBytes:
+		return nil, tooLongAnswer(req.tenancy)
+	case req.filtered():
+		return filtered(req, answer)
+	case form.rewrite != nil:
 		return rewritten(req, answer)
 	}
 	return answer, nil
@@ -152,7 +166,10 @@ func (g *Gateway) send(x *exchange, r *http.Request, req *Request, resp *Respons
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	for {
+	for left := req.tenancy.MaxResponseBytes; ; {
+		if left -= int64(n); left < 0 {
+			return tooLongAnswer(req.tenancy)
+		}
 		if n > 0 {
 			if _, werr := x.Write((*buffer)[:n]); werr != nil {
 				return &Error{Status: statusClientGone, Type: typeCanceled, Message: "the client went away", Cause: werr}

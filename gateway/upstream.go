@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -86,7 +87,7 @@ func (g *Gateway) outbound(ctx context.Context, req *Request) (*http.Request, er
 	if u.RawPath != "" {
 		u.RawPath = joinPath(u.RawPath, req.endpoint.Path, req.label)
 	}
-	query := req.params.encode()
+	query := req.enforced.query
 	header := make(http.Header, len(target.Header)+len(req.header)+4)
 	for name, values := range target.Header {
 		header[name] = values
@@ -114,6 +115,9 @@ func (g *Gateway) outbound(ctx context.Context, req *Request) (*http.Request, er
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
 	switch {
+	case req.enforced.body != nil:
+		body := req.enforced.body
+		out.Method, out.Body, out.ContentLength = http.MethodPost, io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	case req.body != nil:
 		out.Method, out.Body, out.ContentLength = http.MethodPost, io.NopCloser(req.body), req.bodyLength
 	case len(u.Host)+len(u.Path)+len(query) <= maxUpstreamURL:
@@ -151,7 +155,7 @@ func joinPath(base, path, label string) string {
 // connectError explains a call that brought no answer at all.
 func (g *Gateway) connectError(ctx context.Context, req *Request, err error) error {
 	target := req.environment.Target
-	if req.body != nil && req.body.fault() != nil {
+	if req.enforced.body == nil && req.body != nil && req.body.fault() != nil {
 		return bodyError(req.body.fault(), g.limits.Load().MaxRemoteReadBody)
 	}
 	var timeout interface{ Timeout() bool }

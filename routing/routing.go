@@ -34,6 +34,10 @@ type Environment struct {
 	// AllowPost lets questions that are too long for a URL go upstream as
 	// POST. Through a service proxy this needs the RBAC verb create.
 	AllowPost bool
+	// Enforce are the labels that every series of the environment carries, each
+	// with the values that are its own; what carries others is not shown. Empty:
+	// nothing is enforced.
+	Enforce map[string][]string
 }
 
 // Allow is the set of opt-in endpoints of an environment.

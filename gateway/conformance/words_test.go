@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -24,7 +25,6 @@ import (
 
 	"github.com/promgate/promgate/auth"
 	"github.com/promgate/promgate/gateway"
-	"github.com/promgate/promgate/gateway/limit"
 	"github.com/promgate/promgate/routing"
 )
 
@@ -159,7 +159,11 @@ func newGateway() *gateway.Gateway {
 	return gateway.New(gateway.Options{
 		Routes: routes, Auth: auth.Union{everybody{}}, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 		Limits: gateway.Limits{
-			MaxConcurrent: 10, MaxConcurrentTotal: 10, Queue: limit.Queue{}, MaxRequestBody: 1 << 20, MaxRemoteReadBody: 1 << 20,
+			Default: gateway.Budget{
+				MaxQueryLength: 1 << 20, MaxRange: math.MaxInt64, MaxLookback: math.MaxInt64, MaxPoints: 11000, MaxEvaluations: math.MaxInt64,
+				MaxResponseBytes: 1 << 20, MaxConcurrent: 10, RequestsPerSecond: 1e6, Burst: 1e6,
+			},
+			MaxConcurrentTarget: 10, MaxConcurrentTotal: 10, MaxRequestBody: 1 << 20, MaxRemoteReadBody: 1 << 20,
 			RequestBodyTimeout: patience, ResponseHeaderTimeout: patience, RequestTimeout: patience,
 		},
 	})

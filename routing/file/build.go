@@ -49,6 +49,18 @@ func Build(s *Sections, b Builders) (map[string][]routing.Candidate, error) {
 	return all, nil
 }
 
+// enforced is what Enforce says, in the form of routing.
+func (e *Environment) enforced() map[string][]string {
+	if len(e.Enforce) == 0 {
+		return nil
+	}
+	all := make(map[string][]string, len(e.Enforce))
+	for label, values := range e.Enforce {
+		all[label] = values
+	}
+	return all
+}
+
 func (s *Sections) names() []string {
 	var names []string
 	for _, p := range s.Projects {
@@ -85,5 +97,6 @@ func (e *Environment) build(project *routing.Project, uids map[string]string, b 
 			Federate:   slices.Contains(e.Allow, "federate"),
 		},
 		AllowPost: e.AllowPost,
+		Enforce:   e.enforced(),
 	}, nil
 }

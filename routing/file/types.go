@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Sections are the parts of the configuration file that make the routing
@@ -49,6 +50,7 @@ type Namespaces struct {
 type Project struct {
 	Name         string        `yaml:"name" required:"true" doc:"Name in URLs: a DNS label (lower-case letters, digits and hyphens, at most 63 characters)."`
 	Environments []Environment `yaml:"environments,omitempty" doc:"The project's Prometheus servers. Each has either service or url."`
+	Limits       *Budget       `yaml:"limits,omitempty" doc:"Limits of each of the project's environments, those that are discovered included, where they differ from limits."`
 }
 
 // Environment is one Prometheus server of a project. It has either a Service
@@ -64,6 +66,33 @@ type Environment struct {
 	Replicas        string            `yaml:"replicas,omitempty" enum:"any,pin" default:"any" doc:"any: the API server picks a pod of the Service for each request. pin: questions go to one ready pod while it answers, so that replicas with different data make no flapping graphs; needs get on pods/proxy and list and watch on endpointslices."`
 	Allow           []string          `yaml:"allow,omitempty" enum:"remoteRead,federate" doc:"Endpoints that are off unless named here. remoteRead is a POST: through a service proxy it needs the RBAC verb create."`
 	AllowPost       bool              `yaml:"allowPost,omitempty" default:"false" doc:"Send questions that are too long for a URL as POST instead of refusing them. Through a service proxy this needs the RBAC verb create."`
+
+	Enforce map[string]OneOrMore `yaml:"enforce,omitempty" type:"mapping of labels to one value or a list" doc:"Labels that tell this environment's series from those of others on the same server, each with its exact values. Every selector of every question carries them, and answers show nothing else."`
+	Limits  *Budget              `yaml:"limits,omitempty" doc:"Limits of this environment, where they differ from those of its project."`
+}
+
+// OneOrMore is a list that may be written as its only value.
+type OneOrMore []string
+
+// Budget sets limits for one project or environment. What it leaves out stays as
+// it is.
+type Budget struct {
+	MaxQueryLength    *Size          `yaml:"maxQueryLength,omitempty" doc:"As limits.maxQueryLength."`
+	MaxRange          *time.Duration `yaml:"maxRange,omitempty" doc:"As limits.maxRange."`
+	MaxLookback       *time.Duration `yaml:"maxLookback,omitempty" doc:"As limits.maxLookback."`
+	MaxPoints         *int           `yaml:"maxPoints,omitempty" doc:"As limits.maxPoints."`
+	MaxEvaluations    *int           `yaml:"maxEvaluations,omitempty" doc:"As limits.maxEvaluations."`
+	MaxResponseBytes  *Size          `yaml:"maxResponseBytes,omitempty" doc:"As limits.maxResponseBytes."`
+	MaxConcurrent     *int           `yaml:"maxConcurrent,omitempty" doc:"As limits.maxConcurrent."`
+	Queue             *BudgetQueue   `yaml:"queue,omitempty" doc:"As limits.queue."`
+	RequestsPerSecond *int           `yaml:"requestsPerSecond,omitempty" doc:"As limits.requestsPerSecond."`
+	Burst             *int           `yaml:"burst,omitempty" doc:"As limits.burst."`
+}
+
+// BudgetQueue is the queue of a Budget.
+type BudgetQueue struct {
+	Length  *int           `yaml:"length,omitempty" doc:"As limits.queue.length."`
+	Timeout *time.Duration `yaml:"timeout,omitempty" doc:"As limits.queue.timeout."`
 }
 
 // Service names one port of a Kubernetes Service.

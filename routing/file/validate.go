@@ -18,13 +18,24 @@ func (s *Sections) Validate(report Report) {
 	for i := range s.Projects {
 		p, at := &s.Projects[i], Path{"projects", i}
 		checkName(p.Name, "project", at.With("name"), seen, report)
+		p.Limits.validate(at.With("limits"), report)
 		environments := map[string]Path{}
 		for j := range p.Environments {
 			e, at := &p.Environments[j], at.With("environments", j)
 			checkName(e.Name, "environment", at.With("name"), environments, report)
 			e.validate(at, clusters, report)
+			if e.Replicas == "pin" && s.asCaller(e.Service) {
+				report(at.With("replicas"), "pods are pinned with the gateway's own credentials, and cluster %s has credentials: user; remove replicas", e.Service.Cluster)
+			}
 		}
 	}
+}
+
+// asCaller tells whether the Service's cluster sees callers' own credentials.
+func (s *Sections) asCaller(service *Service) bool {
+	return service != nil && slices.ContainsFunc(s.Clusters, func(c Cluster) bool {
+		return c.Name == service.Cluster && c.Credentials == "user"
+	})
 }
 
 func (s *Sections) validateClusters(report Report) (names []string) {
@@ -108,6 +119,8 @@ func (e *Environment) validate(at Path, clusters []string, report Report) {
 		report(at.With("replicas"), "replicas of a URL cannot be told apart; remove replicas, or reach the server by service")
 	}
 	e.validateHeaders(at.With("headers"), report)
+	e.Limits.validate(at.With("limits"), report)
+	e.validateEnforce(at.With("enforce"), report)
 	for i, endpoint := range e.Allow {
 		if first := slices.Index(e.Allow, endpoint); first < i {
 			report(at.With("allow", i), "%q is written twice; remove one", endpoint)

@@ -28,6 +28,7 @@ const (
 	annotationHeaders    = prefix + "headers"
 	annotationAllow      = prefix + "allow"
 	annotationAllowPost  = prefix + "allow-post"
+	annotationEnforce    = prefix + "enforce"
 	// replicas may be a label too, so that it can be selected by.
 	annotationReplicas = prefix + "replicas"
 )
@@ -35,7 +36,7 @@ const (
 // commonAnnotations are understood on every kind of object; the others only
 // where nothing else in the object says the same.
 var (
-	commonAnnotations  = []string{annotationHeaders, annotationAllow, annotationAllowPost, annotationReplicas}
+	commonAnnotations  = []string{annotationHeaders, annotationAllow, annotationAllowPost, annotationEnforce, annotationReplicas}
 	knownLabels        = []string{LabelEnvironment, annotationReplicas}
 	serviceAnnotations = append(slices.Clone(commonAnnotations), annotationPort, annotationScheme, annotationPathPrefix)
 )
@@ -46,6 +47,7 @@ type claim struct {
 	ref         ServiceRef
 	allow       routing.Allow
 	allowPost   bool
+	enforce     map[string][]string
 	// ambiguous tells that the Service may be another object's as well: two
 	// that claim the same one would get each other's answers.
 	ambiguous bool
@@ -87,6 +89,9 @@ func newClaim(o *unstructured.Unstructured, known []string) *claim {
 	}
 	c.readHeaders(annotations[annotationHeaders])
 	c.readAllow(annotations)
+	if text, enforced := annotations[annotationEnforce]; enforced {
+		c.readEnforce(text)
+	}
 	c.readReplicas(o.GetLabels()[annotationReplicas], annotations[annotationReplicas])
 	return c
 }
@@ -146,6 +151,40 @@ func (c *claim) readAllow(annotations map[string]string) {
 		c.allowPost = true
 	default:
 		c.fault("%s is %q; write true or false", annotationAllowPost, routing.Clip(text))
+	}
+}
+
+// readEnforce reads one label a line, with its values.
+func (c *claim) readEnforce(text string) {
+	for line := range strings.Lines(text) {
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		label, list, ok := strings.Cut(strings.TrimSpace(line), "=")
+		if !ok {
+			c.fault("a line of %s has no values; write one label a line, such as namespace=shop,shop-batch", annotationEnforce)
+			continue
+		}
+		values := strings.Split(list, ",")
+		for i := range values {
+			values[i] = strings.TrimSpace(values[i])
+		}
+		label = strings.TrimSpace(label)
+		if problem := routing.EnforceProblem(label, values); problem != "" {
+			c.fault("%s: %s", annotationEnforce, problem)
+			continue
+		}
+		if c.enforce[label] != nil {
+			c.fault("%s has the label %s twice; write all its values in one line", annotationEnforce, routing.Clip(label))
+			continue
+		}
+		if c.enforce == nil {
+			c.enforce = map[string][]string{}
+		}
+		c.enforce[label] = values
+	}
+	if len(c.enforce) == 0 {
+		c.fault("%s enforces nothing; write one label a line, such as namespace=shop,shop-batch, or remove it", annotationEnforce)
 	}
 }
 

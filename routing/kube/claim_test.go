@@ -120,6 +120,18 @@ var common = []struct {
 	{name: "nothing allowed", annotations: `promgate.io/allow: ""`, want: claim{environment: "main"}},
 	{name: "a comma too many", annotations: `promgate.io/allow: "federate,"`, faults: []string{`"" in promgate.io/allow is not known`}},
 	{name: "post", annotations: `promgate.io/allow-post: "true"`, want: claim{environment: "main", allowPost: true}},
+	{
+		name: "enforced", annotations: `promgate.io/enforce: "\n namespace = shop, shop-batch \n\ncluster=eu=1\n"`,
+		want: claim{environment: "main", enforce: map[string][]string{"namespace": {"shop", "shop-batch"}, "cluster": {"eu=1"}}},
+	},
+	{name: "nothing enforced", annotations: `promgate.io/enforce: " "`, faults: []string{"promgate.io/enforce enforces nothing"}},
+	{
+		name: "enforced as it cannot be", annotations: `promgate.io/enforce: "namespace\nnamespace=shop,\n=a\n__name__=up\ncluster=a\ncluster=b"`,
+		faults: []string{
+			"a line of promgate.io/enforce has no values", "promgate.io/enforce: a value of the label namespace is empty", "promgate.io/enforce: a label that is enforced needs a name",
+			"the label __name__ is Prometheus' own", "promgate.io/enforce has the label cluster twice",
+		},
+	},
 	{name: "no post", annotations: `promgate.io/allow-post: "false"`, want: claim{environment: "main"}},
 	{name: "post as it is not said", annotations: `promgate.io/allow-post: "True"`, faults: []string{`promgate.io/allow-post is "True"`}},
 
@@ -152,7 +164,7 @@ func TestCommon(t *testing.T) {
 			if wantFaults(t, name, got); got == nil {
 				continue
 			}
-			said := claim{environment: got.environment, ref: ServiceRef{Headers: got.ref.Headers, Pin: got.ref.Pin}, allow: got.allow, allowPost: got.allowPost}
+			said := claim{environment: got.environment, ref: ServiceRef{Headers: got.ref.Headers, Pin: got.ref.Pin}, allow: got.allow, allowPost: got.allowPost, enforce: got.enforce}
 			if !reflect.DeepEqual(said, c.want) {
 				t.Errorf("%s: got %+v, want %+v", name, said, c.want)
 			}

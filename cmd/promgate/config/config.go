@@ -24,7 +24,8 @@ type Config struct {
 	Tokens         Tokens     `yaml:"tokens,omitempty" doc:"Where endpoint tokens are kept."`
 	Log            Log        `yaml:"log,omitempty" doc:"The log, on standard error."`
 	file.Sections  `yaml:",inline"`
-	Limits         Limits         `yaml:"limits,omitempty" doc:"What protects the gateway and the servers behind it."`
+	Limits         Limits         `yaml:"limits,omitempty" doc:"What protects the gateway and the servers behind it. Those from maxQueryLength to burst hold for each environment, and can be set for a project or an environment alone."`
+	Targets        Targets        `yaml:"targets,omitempty" doc:"What protects clusters and servers that environments share."`
 	Tracing        Tracing        `yaml:"tracing,omitempty" doc:"OpenTelemetry traces."`
 	TrustedProxies []netip.Prefix `yaml:"trustedProxies,omitempty" type:"CIDR" doc:"Networks of the proxies in front of the gateway. From them, and from nobody else, X-Forwarded-For is believed, for the log."`
 	Shutdown       Shutdown       `yaml:"shutdown,omitempty" doc:"How the gateway stops."`
@@ -56,11 +57,19 @@ func (t *Tokens) InKubernetes() bool { return t.Store == "kubernetes" }
 
 // Limits bound what the gateway takes on.
 type Limits struct {
+	MaxQueryLength        file.Size     `yaml:"maxQueryLength" default:"32KiB" doc:"Longest expression, and longest list of selectors, of a request."`
+	MaxRange              time.Duration `yaml:"maxRange" default:"90d" doc:"Longest time from start to end of a range query."`
+	MaxLookback           time.Duration `yaml:"maxLookback" default:"400d" doc:"How far back before its start a query may read, through ranges, offsets, subqueries and @."`
+	MaxPoints             int           `yaml:"maxPoints" default:"11000" doc:"Points of a range query for each series. Prometheus itself has no more than 11000."`
+	MaxEvaluations        int           `yaml:"maxEvaluations" default:"1000000" doc:"Points of a query times its selectors, the steps of subqueries counted as points."`
+	MaxResponseBytes      file.Size     `yaml:"maxResponseBytes" default:"256MiB" doc:"Longest body of an answer, as it is sent."`
 	MaxConcurrent         int           `yaml:"maxConcurrent" default:"20" doc:"Requests in flight for each environment. More wait in the queue."`
-	MaxConcurrentTotal    int           `yaml:"maxConcurrentTotal" default:"500" doc:"Requests in flight in the whole gateway."`
 	Queue                 Queue         `yaml:"queue,omitempty" doc:"Requests that wait for a place. Those that find none are answered 429."`
-	MaxRequestBody        Size          `yaml:"maxRequestBody" default:"1MiB" doc:"Largest body of a query that is sent as a form."`
-	MaxRemoteReadBody     Size          `yaml:"maxRemoteReadBody" default:"32MiB" doc:"Largest body of a remote read request."`
+	RequestsPerSecond     int           `yaml:"requestsPerSecond" default:"200" doc:"Requests a second for each environment. More are answered 429."`
+	Burst                 int           `yaml:"burst" default:"400" doc:"Requests that may come at once after a pause, beyond requestsPerSecond."`
+	MaxConcurrentTotal    int           `yaml:"maxConcurrentTotal" default:"500" doc:"Requests in flight in the whole gateway."`
+	MaxRequestBody        file.Size     `yaml:"maxRequestBody" default:"1MiB" doc:"Largest body of a query that is sent as a form."`
+	MaxRemoteReadBody     file.Size     `yaml:"maxRemoteReadBody" default:"32MiB" doc:"Largest body of a remote read request."`
 	ConnectTimeout        time.Duration `yaml:"connectTimeout" default:"5s" doc:"Time to connect to a server or an API server, and again for the TLS handshake."`
 	ResponseHeaderTimeout time.Duration `yaml:"responseHeaderTimeout" default:"2m" doc:"Time until a server begins its answer: longer than its own query timeout."`
 	RequestTimeout        time.Duration `yaml:"requestTimeout" default:"5m" doc:"Time for a whole request, with waiting and the answer's body."`
@@ -71,6 +80,11 @@ type Limits struct {
 type Queue struct {
 	Length  int           `yaml:"length" default:"100" doc:"Requests that may wait for each environment. 0: none."`
 	Timeout time.Duration `yaml:"timeout" default:"10s" doc:"Longest wait."`
+}
+
+// Targets bound what environments share.
+type Targets struct {
+	MaxConcurrent int `yaml:"maxConcurrent" default:"60" doc:"Requests in flight in each cluster, whose API server they all pass, and at each URL. Projects that wait get places in turn."`
 }
 
 // Tracing is where traces go.

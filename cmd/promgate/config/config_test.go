@@ -23,10 +23,13 @@ func TestMinimal(t *testing.T) {
 		Tokens: Tokens{Store: "file", Lifetime: 720 * time.Hour, Overlap: 24 * time.Hour},
 		Log:    Log{Format: "json", Level: "info"},
 		Limits: Limits{
+			MaxQueryLength: 32 << 10, MaxRange: 90 * 24 * time.Hour, MaxLookback: 400 * 24 * time.Hour, MaxPoints: 11000,
+			MaxEvaluations: 1e6, MaxResponseBytes: 256 << 20, RequestsPerSecond: 200, Burst: 400,
 			MaxConcurrent: 20, MaxConcurrentTotal: 500, Queue: Queue{Length: 100, Timeout: 10 * time.Second},
 			MaxRequestBody: 1 << 20, MaxRemoteReadBody: 32 << 20, ConnectTimeout: 5 * time.Second,
 			ResponseHeaderTimeout: 2 * time.Minute, RequestTimeout: 5 * time.Minute, RequestBodyTimeout: 10 * time.Second,
 		},
+		Targets:  Targets{MaxConcurrent: 60},
 		Shutdown: Shutdown{Delay: 5 * time.Second, Timeout: time.Minute},
 	}
 	if !reflect.DeepEqual(c, want) {
@@ -49,6 +52,7 @@ clusters:
 tokens: {store: kubernetes, cluster: west, namespace: promgate, lifetime: 1h, overlap: 20m}
 projects:
   - name: shop
+    limits: {maxQueryLength: 4KiB, queue: {timeout: 1m}, burst: 7}
     environments:
       - name: production
         service: {cluster: local, namespace: shop, name: prometheus, port: 9090, scheme: https, pathPrefix: /prom/}
@@ -56,6 +60,8 @@ projects:
         allow: [federate, remoteRead]
         allowPost: true
         replicas: pin
+        enforce: {namespace: [shop, shop-batch], cluster: 1}
+        limits: {maxRange: 30d, queue: {length: 0}}
       - name: staging
         url: https://prometheus.example:9090/a/b/
         tls: {caFile: ca.pem, certFile: c.pem, keyFile: k.pem, serverName: other.example}
@@ -79,12 +85,16 @@ func TestWhole(t *testing.T) {
 			{Name: "local", Credentials: "dedicated", EndpointTokens: true, Audiences: []string{"promgate", "https://api.example"}, Discovery: &file.Discovery{Namespaces: file.Namespaces{Selector: "promgate.io/project=true"}, Sources: []string{"services", "prometheuses"}}},
 			{Name: "west", Kubeconfig: "/etc/promgate/west.yaml", Context: "w", Credentials: "user"},
 		},
-		Projects: []file.Project{{Name: "shop", Environments: []file.Environment{
+		Projects: []file.Project{{Name: "shop", Limits: &file.Budget{
+			MaxQueryLength: new(file.Size(4 << 10)), Queue: &file.BudgetQueue{Timeout: new(time.Minute)}, Burst: new(7),
+		}, Environments: []file.Environment{
 			{
 				Name: "production",
 				Service: &file.Service{Cluster: "local", Namespace: "shop", Name: "prometheus", Port: "9090",
 					Scheme: "https", PathPrefix: "/prom"},
 				Headers: map[string]string{"x-scope-orgid": "shop"}, Allow: []string{"federate", "remoteRead"}, AllowPost: true, Replicas: "pin",
+				Enforce: map[string]file.OneOrMore{"namespace": {"shop", "shop-batch"}, "cluster": {"1"}},
+				Limits:  &file.Budget{MaxRange: new(30 * 24 * time.Hour), Queue: &file.BudgetQueue{Length: new(0)}},
 			},
 			{
 				Name: "staging", URL: "https://prometheus.example:9090/a/b",

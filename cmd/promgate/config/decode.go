@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/promgate/promgate/routing/file"
@@ -104,7 +105,15 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, f *field, at file.Path) {
 		return
 	}
 	switch v.Kind() {
+	case reflect.Pointer: // of which nil is an absent key
+		v.Set(reflect.New(v.Type().Elem()))
+		element := *f
+		element.goType = f.goType.Elem()
+		d.value(n, v.Elem(), &element, at)
 	case reflect.Slice:
+		if v.Type() == oneOrMoreType && n.Kind == yaml.ScalarNode {
+			n = &yaml.Node{Kind: yaml.SequenceNode, Line: n.Line, Content: []*yaml.Node{n}}
+		}
 		d.list(n, v, f, at)
 	case reflect.Map:
 		d.stringMap(n, v, at)
@@ -133,16 +142,16 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, f *field, at file.Path) {
 	}
 }
 
+// stringMap makes a map also of a key without entries, so that it can be told
+// from one that is not there.
 func (d *decoder) stringMap(n *yaml.Node, v reflect.Value, at file.Path) {
+	v.Set(reflect.MakeMap(v.Type()))
 	if isNull(n) {
 		return
 	}
 	for key, value := range d.pairs(n, at) {
 		text := reflect.New(v.Type().Elem()).Elem()
 		d.value(value, text, &field{goType: text.Type()}, at.With(key.Value))
-		if v.IsNil() {
-			v.Set(reflect.MakeMap(v.Type()))
-		}
 		v.SetMapIndex(reflect.ValueOf(key.Value), text)
 	}
 }
@@ -190,6 +199,11 @@ func setScalar(v reflect.Value, text string) error {
 	}
 	if v.Type() == durationType {
 		d, err := time.ParseDuration(text)
+		if err != nil { // Prometheus' form has days, weeks and years
+			var long model.Duration
+			long, err = model.ParseDuration(text)
+			d = time.Duration(long)
+		}
 		v.SetInt(int64(d))
 		return err
 	}

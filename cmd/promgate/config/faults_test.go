@@ -18,7 +18,7 @@ var faultCases = []struct{ name, yaml, want string }{
 	{"two documents", "dataDir: /d\n---\ndataDir: /e\n", "-:2: the file holds more than one YAML document; remove what starts with the --- here"},
 	{"unknown keys", "dataDir: /d\nexternalUrl: https://g\nfrobnicate: 1\nlimits:\n  maxConcurent: 5\n", `
 -:2: externalUrl: unknown key; did you mean externalURL?
--:3: frobnicate: unknown key; write one of listen, listenTLS, adminListen, externalURL, dataDir, tokens, log, clusters, projects, limits, tracing, trustedProxies, shutdown
+-:3: frobnicate: unknown key; write one of listen, listenTLS, adminListen, externalURL, dataDir, tokens, log, clusters, projects, limits, targets, tracing, trustedProxies, shutdown
 -:5: limits.maxConcurent: unknown key; did you mean maxConcurrent?`},
 	{"key twice", "dataDir: /d\nlisten: :1\nlisten: :2\n", "-:3: listen: the key is written twice, first in line 2; keep one of them"},
 	{"merge and alias", "dataDir: /d\nlog: &x {format: json}\nlimits: {<<: *x}\nshutdown: *x\n", `
@@ -28,9 +28,9 @@ var faultCases = []struct{ name, yaml, want string }{
 -:1: dataDir: a list stands where a single value belongs; write a path
 -:3: limits.maxConcurrent: "many" is not a whole number; write a whole number, such as 20
 -:4: limits.maxRequestBody: "1MB" is not a size; write a whole number with its unit, such as 256KiB or 1MiB
--:5: limits.connectTimeout: "5" is not a duration; write a number with its unit, such as 10s, 5m or 1h
+-:5: limits.connectTimeout: "5" is not a duration; write a number with its unit, such as 10s, 5m, 1h or 90d
 -:6: limits.queue: a single value stands where a mapping belongs; write keys with values below it
--:7: limits.requestTimeout: the key has no value; write a number with its unit, such as 10s, 5m or 1h, or remove the key
+-:7: limits.requestTimeout: the key has no value; write a number with its unit, such as 10s, 5m, 1h or 90d, or remove the key
 -:8: log.level: "information" is none of the words that are known here; write one of debug, info, warn, error
 -:9: trustedProxies[0]: "10.0.0.1" is not a CIDR; write a network, such as 10.0.0.0/8
 -:9: trustedProxies[1]: "" is not a CIDR; write a network, such as 10.0.0.0/8
@@ -54,6 +54,51 @@ var faultCases = []struct{ name, yaml, want string }{
 -:7: limits.queue.timeout: queue.timeout (2m0s) is longer than requestTimeout (1m0s) and would never be reached; shorten it, or lengthen requestTimeout
 -:8: shutdown.delay: a time cannot be negative; write 0s for no delay, or a longer one
 -:8: shutdown.timeout: requests in flight need some time to end; write a longer one, such as 60s`},
+	{"limits of a project and an environment", `dataDir: d
+targets: {maxConcurrent: 501}
+limits: {burst: 0, maxRange: 90}
+projects:
+  - name: a
+    limits: {maxConcurrent: 0, queue: {length: -1, timeout: 0s}, maxRange: 1.5d}
+    environments:
+      - name: x
+        url: http://a
+        limits: {maxPoints: many, maxResponseBytes: 0B, requestsPerSecond: ~, maxConcurent: 1}
+`, `
+-:2: targets.maxConcurrent: one cluster may have 501 requests in flight, but the whole gateway only 500; lower it, or raise limits.maxConcurrentTotal
+-:3: limits.maxRange: "90" is not a duration; write a number with its unit, such as 10s, 5m, 1h or 90d
+-:3: limits.burst: a limit cannot be zero or less; write a larger one, or remove the key for the default
+-:6: projects[0].limits.maxRange: "1.5d" is not a duration; write a number with its unit, such as 10s, 5m, 1h or 90d
+-:6: projects[0].limits.maxConcurrent: a limit cannot be zero or less; write a larger one, or remove the key to have it as above
+-:6: projects[0].limits.queue.timeout: a limit cannot be zero or less; write a larger one, or remove the key to have it as above
+-:6: projects[0].limits.queue.length: a queue cannot be shorter than empty; write 0 for none, or a larger number
+-:10: projects[0].environments[0].limits.maxPoints: "many" is not a whole number; write a whole number, such as 10
+-:10: projects[0].environments[0].limits.requestsPerSecond: the key has no value; write a whole number, such as 10, or remove the key
+-:10: projects[0].environments[0].limits.maxConcurent: unknown key; did you mean maxConcurrent?
+-:10: projects[0].environments[0].limits.maxResponseBytes: a limit cannot be zero or less; write a larger one, or remove the key to have it as above`},
+	{"enforce", `dataDir: d
+projects:
+  - name: a
+    environments:
+      - {name: a, url: "http://a", enforce: {}}
+      - name: b
+        url: http://a
+        enforce:
+      - name: c
+        url: http://a
+        enforce: {namespace: [], "": x, __name__: up, cluster: "", zone: [a, ""], rack: [a, b, a], row: {a: b}}
+      - {name: d, url: "http://a", enforce: shop}
+`, `
+-:5: projects[0].environments[0].enforce: enforce names no label, so that nothing would be enforced; write one such as namespace: shop, or remove enforce
+-:8: projects[0].environments[1].enforce: enforce names no label, so that nothing would be enforced; write one such as namespace: shop, or remove enforce
+-:11: projects[0].environments[2].enforce.row: a mapping stands where a list belongs; write each entry on its own line after a hyphen
+-:11: projects[0].environments[2].enforce.: a label that is enforced needs a name without control characters; write the label that tells the tenants apart, such as namespace
+-:11: projects[0].environments[2].enforce.__name__: the label __name__ is Prometheus' own and cannot be enforced; write one that the series carry, such as namespace
+-:11: projects[0].environments[2].enforce.cluster: a value of the label cluster is empty, which would show what lacks the label; write the tenant's own value
+-:11: projects[0].environments[2].enforce.namespace: the label namespace is enforced without a value, so that nothing could be seen; write its values, or remove it
+-:11: projects[0].environments[2].enforce.rack: the label rack has the value "a" twice; remove one
+-:11: projects[0].environments[2].enforce.zone: a value of the label zone is empty, which would show what lacks the label; write the tenant's own value
+-:12: projects[0].environments[3].enforce: a single value stands where a mapping belongs; write keys with values below it`},
 	{"names", "dataDir: /d\nprojects:\n  - name: Shop\n  - name: a\n    environments:\n      - {name: x, url: http://a}\n      - {name: x, url: http://a}\n  - name: a\n  - environments: []\nclusters:\n  - {name: c, context: x}\n  - name: c\n", `
 -:3: projects[0].name: "Shop" is not a name for a project; write a DNS label: 1 to 63 lower-case letters, digits and hyphens, starting and ending with a letter or digit
 -:7: projects[1].environments[1].name: the environment name "x" is taken already in line 6; give one of them another name
@@ -71,6 +116,15 @@ clusters:
 -:4: clusters[1].audiences: with credentials: user the API server itself checks whom a token is for; remove audiences, or write credentials: dedicated
 -:5: clusters[2].audiences[0]: an audience is empty; write whom the tokens are made for, such as promgate
 -:5: clusters[2].audiences[2]: "x" is written twice; remove one`},
+	{"pinned for callers", `dataDir: d
+clusters: [{name: a, credentials: user}, {name: b}]
+projects:
+  - name: shop
+    environments:
+      - {name: x, service: {cluster: a, namespace: shop, name: p, port: 1}, replicas: pin}
+      - {name: y, service: {cluster: b, namespace: shop, name: p, port: 1}, replicas: pin}
+      - {name: z, service: {cluster: a, namespace: shop, name: p, port: 1}}
+`, "-:6: projects[0].environments[0].replicas: pods are pinned with the gateway's own credentials, and cluster a has credentials: user; remove replicas"},
 	{"tokens in a file", `dataDir: d
 tokens: {cluster: a, namespace: b}
 `, `
@@ -112,22 +166,6 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-func TestSize(t *testing.T) {
-	for text, want := range map[string]Size{"1B": 1, "3KiB": 3 << 10, "1536KiB": 1536 << 10, "2GiB": 2 << 30, "0B": 0} {
-		var s Size
-		if err := s.UnmarshalText([]byte(text)); err != nil || s != want || s.String() != text {
-			t.Errorf("%s: got %d (%s), %v", text, s, s, err)
-		}
-	}
-	for _, text := range []string{"", "1", "1KB", "1.5MiB", "-1B", "MiB", "9007199254740992GiB", "1 MiB"} {
-		if err := new(Size).UnmarshalText([]byte(text)); err == nil {
-			t.Errorf("%q was accepted", text)
-		}
-	}
-}
-
-// FuzzParse states that no file makes the parser panic, and that what it
-// accepts means the same after it is written and parsed again.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(whole))
 	for _, c := range faultCases {

@@ -1,10 +1,13 @@
 package config
 
 import (
+	"cmp"
 	"encoding"
 	"reflect"
 	"strings"
 	"time"
+
+	"github.com/promgate/promgate/routing/file"
 )
 
 // field is a key of the file, as the tags of its struct field tell.
@@ -43,8 +46,10 @@ func fields(t reflect.Type) []field {
 
 var (
 	durationType = reflect.TypeFor[time.Duration]()
-	sizeType     = reflect.TypeFor[Size]()
-	textType     = reflect.TypeFor[encoding.TextUnmarshaler]()
+	sizeType     = reflect.TypeFor[file.Size]()
+	// oneOrMoreType may be written as a single value.
+	oneOrMoreType = reflect.TypeFor[file.OneOrMore]()
+	textType      = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
 func isText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textType) }
@@ -91,6 +96,11 @@ func reference(prefix string, t reflect.Type) []Key {
 }
 
 func (f *field) typeWords() string {
+	if f.goType.Kind() == reflect.Pointer && f.goType.Elem().Kind() != reflect.Struct {
+		element := *f
+		element.goType = f.goType.Elem()
+		return element.typeWords()
+	}
 	if f.goType.Kind() == reflect.Slice {
 		element := *f
 		element.goType = f.goType.Elem()
@@ -122,13 +132,13 @@ func (f *field) example() string {
 	case len(f.enum) > 0:
 		return "write " + strings.Join(f.enum, " or ")
 	case f.goType == durationType:
-		return "write a number with its unit, such as 10s, 5m or 1h"
+		return "write a number with its unit, such as 10s, 5m, 1h or 90d"
 	case f.goType == sizeType:
 		return "write a whole number with its unit, such as 256KiB or 1MiB"
 	case f.goType.Kind() == reflect.Bool:
 		return "write true or false"
 	case f.goType.Kind() == reflect.Int:
-		return "write a whole number, such as " + f.def
+		return "write a whole number, such as " + cmp.Or(f.def, "10")
 	case f.typeName == "CIDR":
 		return "write a network, such as 10.0.0.0/8"
 	case f.typeName != "":

@@ -49,6 +49,7 @@ func (c *Config) validate(report file.Report) {
 		}
 	}
 	c.validateTokens(report)
+	c.validateTargets(report)
 	c.Limits.validate(report)
 	c.Shutdown.validate(report)
 }
@@ -122,6 +123,16 @@ func isWildcard(host string) bool {
 	return host == "" || err == nil && addr.IsUnspecified()
 }
 
+func (c *Config) validateTargets(report file.Report) {
+	switch at := (file.Path{"targets", "maxConcurrent"}); {
+	case c.Targets.MaxConcurrent <= 0:
+		report(at, "a limit cannot be zero or less; write a larger one, or remove the key for the default")
+	case c.Targets.MaxConcurrent > c.Limits.MaxConcurrentTotal:
+		report(at, "one cluster may have %d requests in flight, but the whole gateway only %d; lower it, or raise limits.maxConcurrentTotal",
+			c.Targets.MaxConcurrent, c.Limits.MaxConcurrentTotal)
+	}
+}
+
 func (l *Limits) validate(report file.Report) {
 	at := file.Path{"limits"}
 	positive := func(ok bool, keys ...any) {
@@ -129,6 +140,14 @@ func (l *Limits) validate(report file.Report) {
 			report(at.With(keys...), "a limit cannot be zero or less; write a larger one, or remove the key for the default")
 		}
 	}
+	positive(l.MaxQueryLength > 0, "maxQueryLength")
+	positive(l.MaxRange > 0, "maxRange")
+	positive(l.MaxLookback > 0, "maxLookback")
+	positive(l.MaxPoints > 0, "maxPoints")
+	positive(l.MaxEvaluations > 0, "maxEvaluations")
+	positive(l.MaxResponseBytes > 0, "maxResponseBytes")
+	positive(l.RequestsPerSecond > 0, "requestsPerSecond")
+	positive(l.Burst > 0, "burst")
 	positive(l.MaxConcurrent > 0, "maxConcurrent")
 	positive(l.MaxConcurrentTotal > 0, "maxConcurrentTotal")
 	positive(l.Queue.Timeout > 0, "queue", "timeout")

@@ -172,12 +172,18 @@ func (g *running) wantLogged(t testing.TB, a answer, want map[string]any) map[st
 	return record
 }
 
+// roomy has no limit in the way of questions that are about something else.
+const roomy = "limits: {maxQueryLength: 128KiB, requestsPerSecond: 5000, burst: 5000}\n"
+
 // configuration writes a configuration file in a directory of its own. The environments are lines such as "shop/production:
 // service …", in the order of their projects.
 func configuration(t testing.TB, kubeconfig, extra string, environments ...string) string {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("listen: 127.0.0.1:0\nadminListen: 127.0.0.1:0\ndataDir: data\nshutdown: {delay: 0s, timeout: 20s}\n" + extra)
+	if !strings.Contains(extra, "limits:") {
+		b.WriteString(roomy)
+	}
 	if kubeconfig != "" {
 		fmt.Fprintf(&b, "clusters:\n  - {name: local, kubeconfig: %q}\n", kubeconfig)
 	}

@@ -48,12 +48,59 @@ func ownNames(names []string) (map[string]string, error) {
 // Limits are the gateway's budgets as configured.
 func Limits(cfg *config.Config) gateway.Limits {
 	l := cfg.Limits
-	return gateway.Limits{
-		MaxConcurrent: l.MaxConcurrent, MaxConcurrentTotal: l.MaxConcurrentTotal,
-		Queue:          limit.Queue{Length: l.Queue.Length, Timeout: l.Queue.Timeout},
+	all := gateway.Limits{
+		Default: gateway.Budget{
+			MaxQueryLength: int64(l.MaxQueryLength), MaxRange: l.MaxRange, MaxLookback: l.MaxLookback, MaxPoints: l.MaxPoints,
+			MaxEvaluations: int64(l.MaxEvaluations), MaxResponseBytes: int64(l.MaxResponseBytes),
+			MaxConcurrent: l.MaxConcurrent, Queue: limit.Queue{Length: l.Queue.Length, Timeout: l.Queue.Timeout},
+			RequestsPerSecond: l.RequestsPerSecond, Burst: l.Burst,
+		},
+		Projects: map[string]gateway.Budget{}, Environments: map[string]gateway.Budget{},
+		MaxConcurrentTarget: cfg.Targets.MaxConcurrent, MaxConcurrentTotal: l.MaxConcurrentTotal,
 		MaxRequestBody: int64(l.MaxRequestBody), MaxRemoteReadBody: int64(l.MaxRemoteReadBody),
 		RequestBodyTimeout: l.RequestBodyTimeout, ResponseHeaderTimeout: l.ResponseHeaderTimeout,
 		RequestTimeout: l.RequestTimeout,
+	}
+	for _, p := range cfg.Projects {
+		own := budget(all.Default, p.Limits)
+		if p.Limits != nil {
+			all.Projects[p.Name] = own
+		}
+		for _, e := range p.Environments {
+			if e.Limits != nil {
+				all.Environments[p.Name+"/"+e.Name] = budget(own, e.Limits)
+			}
+		}
+	}
+	return all
+}
+
+// budget is one with what somebody wants to be different.
+func budget(b gateway.Budget, own *file.Budget) gateway.Budget {
+	if own == nil {
+		return b
+	}
+	set(&b.MaxQueryLength, (*int64)(own.MaxQueryLength))
+	set(&b.MaxRange, own.MaxRange)
+	set(&b.MaxLookback, own.MaxLookback)
+	set(&b.MaxPoints, own.MaxPoints)
+	if own.MaxEvaluations != nil {
+		b.MaxEvaluations = int64(*own.MaxEvaluations)
+	}
+	set(&b.MaxResponseBytes, (*int64)(own.MaxResponseBytes))
+	set(&b.MaxConcurrent, own.MaxConcurrent)
+	if q := own.Queue; q != nil {
+		set(&b.Queue.Length, q.Length)
+		set(&b.Queue.Timeout, q.Timeout)
+	}
+	set(&b.RequestsPerSecond, own.RequestsPerSecond)
+	set(&b.Burst, own.Burst)
+	return b
+}
+
+func set[T any](value, own *T) {
+	if own != nil {
+		*value = *own
 	}
 }
 
