@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -142,7 +144,9 @@ type route struct {
 	// URL and Target are empty where there is a Reason.
 	URL    string `json:"url,omitempty"`
 	Target string `json:"target,omitempty"`
-	Source string `json:"source"`
+	// Enforce are the labels that are enforced, with their values.
+	Enforce map[string][]string `json:"enforce,omitempty"`
+	Source  string              `json:"source"`
 	// Reason is why it is not served.
 	Reason string `json:"reason,omitempty"`
 }
@@ -168,7 +172,7 @@ make no route are in it too, with the reason.`,
 		w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, "PROJECT\tENVIRONMENT\tTARGET\tURL\tSOURCE\tREASON")
 		for _, r := range routes {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Project, r.Environment, dash(r.Target), dash(r.URL), r.Source, dash(r.Reason))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Project, r.Environment, dash(r.Target)+narrowed(r.Enforce), dash(r.URL), r.Source, dash(r.Reason))
 		}
 		return w.Flush()
 	}
@@ -180,7 +184,7 @@ func routesOf(base string, table *routing.Table) []route {
 	routes := []route{}
 	for e := range table.All() {
 		routes = append(routes, route{
-			Project: e.Project.Name, Environment: e.Name, Target: e.Target.Description, Source: e.Source,
+			Project: e.Project.Name, Environment: e.Name, Target: e.Target.Description, Enforce: e.Enforce, Source: e.Source,
 			URL: base + "/projects/" + e.Project.Name + "/environments/" + e.Name,
 		})
 	}
@@ -191,6 +195,18 @@ func routesOf(base string, table *routing.Table) []route {
 		return cmp.Or(cmp.Compare(a.Project, b.Project), cmp.Compare(a.Environment, b.Environment))
 	})
 	return routes
+}
+
+// narrowed says to what part of a target an environment is narrowed.
+func narrowed(enforced map[string][]string) string {
+	if len(enforced) == 0 {
+		return ""
+	}
+	var labels []string
+	for _, name := range slices.Sorted(maps.Keys(enforced)) {
+		labels = append(labels, name+"="+strings.Join(enforced[name], "|"))
+	}
+	return printable(" {" + strings.Join(labels, ", ") + "}")
 }
 
 // dash stands for nothing in a table.

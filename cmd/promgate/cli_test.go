@@ -116,6 +116,13 @@ shop     staging      http://staging.example          https://gateway.example/pr
 	if len(got) != 2 || fmt.Sprint(got[0]) != fmt.Sprint(wantFirst) {
 		t.Errorf("got %v", got)
 	}
+	narrow := configure(t, preamble+"projects:\n  - name: shop\n    environments:\n      - {name: a, url: http://a, enforce: {namespace: [shop, shop-batch], cluster: eu}}\n")
+	if text := succeed(t, "routes", "--config", narrow); !strings.Contains(text, " http://a {cluster=eu, namespace=shop|shop-batch} ") {
+		t.Errorf("got\n%s", text)
+	}
+	if text := succeed(t, "routes", "-o", "json", "--config", narrow); !strings.Contains(text, `"enforce": {`) {
+		t.Errorf("got\n%s", text)
+	}
 	_, stderr, status := command(t, "routes", "-o", "xml", "--config", config)
 	if want := "promgate: --output \"xml\": write table or json\n"; status != 1 || stderr != want {
 		t.Errorf("got status %d, stderr %q, want %q", status, stderr, want)

@@ -2,6 +2,7 @@ package promql
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -371,5 +372,26 @@ func TestUnknownNodes(t *testing.T) {
 		if (&twins{policy: policy}).same(expr, one) {
 			t.Errorf("%T is said to be a number", expr)
 		}
+	}
+}
+
+// TestGrowthIsBounded: many selectors times many values are refused before they
+// are parsed again.
+func TestGrowthIsBounded(t *testing.T) {
+	values := make([]string, 1000)
+	for i := range values {
+		values[i] = fmt.Sprintf("namespace-%d", i)
+	}
+	policy, err := NewPolicy(map[string][]string{"namespace": values})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parser Parser
+	if _, err := parser.Query(policy, "a"+strings.Repeat("+a", 9)); err != nil {
+		t.Error(err)
+	}
+	var refused *RefusedError
+	if _, err := parser.Query(policy, "a"+strings.Repeat("+a", 200)); !errors.As(err, &refused) || refused.Limit != "terms" {
+		t.Errorf("it is %v", err)
 	}
 }
