@@ -19,8 +19,9 @@ type Limits struct {
 	// budgets of those that have others; the environment's goes first.
 	Projects, Environments map[string]Budget
 	// MaxConcurrentTarget requests are under way at once in one cluster, whose
-	// API server they all pass, or at one URL.
-	MaxConcurrentTarget int
+	// API server they all pass, or at one server that is reached by URL; no
+	// project has more than MaxConcurrentTargetProject of them.
+	MaxConcurrentTarget, MaxConcurrentTargetProject int
 	// MaxConcurrentTotal requests of all environments are upstream at once.
 	MaxConcurrentTotal int
 	// MaxRequestBody and MaxRemoteReadBody are in bytes.
@@ -73,6 +74,7 @@ type gates struct {
 	Limits
 	total     *limit.Gate
 	targets   sync.Map // shared target → *limit.Gate
+	parts     sync.Map // part → *limit.Gate
 	tenancies sync.Map // environment UID → *tenancy
 }
 
@@ -86,13 +88,17 @@ type tenancy struct {
 	project, environment string
 	places               *limit.Gate
 	rate                 *limit.Rate
-	enforced             atomic.Pointer[enforcedBy]
+	standing             atomic.Pointer[standing]
 }
 
-// enforcedBy is the policy of an environment as it stands in one table.
-type enforcedBy struct {
+// standing is what follows from an environment as it stands in one table.
+type standing struct {
 	environment *routing.Environment
-	policy      *promql.Policy
+	policy      *promql.Policy // nil: nothing is enforced
+	// part is the project's own of what the environment shares with others,
+	// which keeps a project whose servers hang from holding all places; shared
+	// is the whole of it.
+	part, shared *limit.Gate
 }
 
 func (g *gates) tenancy(e *routing.Environment) *tenancy {
@@ -107,36 +113,51 @@ func (g *gates) tenancy(e *routing.Environment) *tenancy {
 	return t.(*tenancy)
 }
 
-// policy is what the environment enforces. Making it costs more than a request,
-// so that it is kept until the environment changes.
-func (t *tenancy) policy(e *routing.Environment) (*promql.Policy, error) {
-	if len(e.Enforce) == 0 {
-		return nil, nil
+// standing costs more to make than a request, so that it is kept until the
+// environment changes.
+func (g *gates) standing(t *tenancy, e *routing.Environment) (*standing, error) {
+	if known := t.standing.Load(); known != nil && known.environment == e {
+		return known, nil
 	}
-	if known := t.enforced.Load(); known != nil && known.environment == e {
-		return known.policy, nil
-	}
-	p, err := promql.NewPolicy(e.Enforce)
+	policy, err := promql.NewPolicy(e.Enforce)
 	if err != nil {
 		return nil, err
 	}
-	t.enforced.Store(&enforcedBy{e, p})
-	return p, nil
+	key := targetKey(e.Target)
+	s := &standing{
+		environment: e, policy: policy,
+		part:   gateOf(&g.parts, part{key, e.Project.UID}, g.MaxConcurrentTargetProject, g.Default.Queue),
+		shared: gateOf(&g.targets, key, g.MaxConcurrentTarget, g.Default.Queue),
+	}
+	t.standing.Store(s)
+	return s, nil
 }
 
 // clusterKey begins the key of a cluster among the shared targets.
 const clusterKey = "cluster "
 
-// target is the gate that all environments share whose questions pass the same
-// API server, or go to the same URL.
-func (g *gates) target(t *routing.Target) *limit.Gate {
-	key := "url " + t.UID
+// targetKey names what all environments share whose questions pass the same API
+// server, or go to the same server.
+func targetKey(t *routing.Target) string {
 	if t.ServiceProxy != nil {
-		key = clusterKey + t.ServiceProxy.Cluster
+		return clusterKey + t.ServiceProxy.Cluster
 	}
-	if gate, ok := g.targets.Load(key); ok {
+	return "server " + t.Base.Scheme + "://" + t.Base.Host
+}
+
+// part is a project's part of a target.
+type part struct{ target, projectUID string }
+
+func gateOf(all *sync.Map, key any, places int, queue limit.Queue) *limit.Gate {
+	if gate, ok := all.Load(key); ok {
 		return gate.(*limit.Gate)
 	}
-	gate, _ := g.targets.LoadOrStore(key, limit.NewGate(g.MaxConcurrentTarget, g.Default.Queue))
+	gate, _ := all.LoadOrStore(key, limit.NewGate(places, queue))
 	return gate.(*limit.Gate)
+}
+
+// forget drops what is kept of an environment.
+func (g *gates) forget(e *routing.Environment) {
+	g.tenancies.Delete(e.UID)
+	g.parts.Delete(part{targetKey(e.Target), e.Project.UID})
 }

@@ -197,7 +197,7 @@ func TestSharedTarget(t *testing.T) {
 	first := h.begin(production + "api/v1/query?query=up")
 	<-entered
 	checkError(t, "neighbour", h.get(staging+"api/v1/query?query=up"), http.StatusTooManyRequests,
-		`{"status":"error","errorType":"too_many_requests","error":"the cluster or server of this environment has as many queries under way as it may have at once: try again in a moment, with fewer panels or a longer refresh interval (request id ID)"}`,
+		`{"status":"error","errorType":"too_many_requests","error":"the environment's cluster or server has 1 queries under way, as many as it may have at once (targets.maxConcurrent): try again in a moment, with fewer panels or a longer refresh interval (request id ID)"}`,
 		"Retry-After", "1")
 	want := map[string]float64{
 		`{cluster="local"}`: 1, `{environment="production",limit="maxConcurrent",project="shop"}`: 0.05,
@@ -215,6 +215,26 @@ func TestSharedTarget(t *testing.T) {
 	if got := h.get(staging + "api/v1/query?query=up"); got.status != http.StatusOK {
 		t.Errorf("answer %d %s", got.status, got.body)
 	}
+}
+
+// TestPartOfTarget: a project whose server hangs leaves places to others.
+func TestPartOfTarget(t *testing.T) {
+	h := newHarness(t, func(o *Options) {
+		o.Limits.MaxConcurrentTarget, o.Limits.MaxConcurrentTargetProject, o.Limits.Default.Queue = 2, 1, limit.Queue{}
+	})
+	entered, release := h.hold()
+	first := h.begin(production + "api/v1/query?query=up")
+	<-entered
+	checkError(t, "the same project", h.get(staging+"api/v1/query?query=up"), http.StatusTooManyRequests,
+		`{"status":"error","errorType":"too_many_requests","error":"this project has in the environment's cluster or server 1 queries under way, as many as it may have at once (targets.maxConcurrentProject): try again in a moment, with fewer panels or a longer refresh interval (request id ID)"}`,
+		"Retry-After", "1")
+	r := h.request(http.MethodGet, "/projects/billing/environments/production/api/v1/query?query=up", "")
+	r.Header.Set("Authorization", "Bearer "+tokenBilling)
+	if got := h.do(r); got.status != http.StatusOK {
+		t.Errorf("the neighbour is answered %d %s", got.status, got.body)
+	}
+	close(release)
+	<-first
 }
 
 // ratios are the used shares of limits, by labels.

@@ -190,7 +190,7 @@ func testLimits() Limits {
 			MaxEvaluations: 1e6, MaxResponseBytes: 256 << 20, MaxConcurrent: 20,
 			Queue: limit.Queue{Length: 10, Timeout: patience}, RequestsPerSecond: 1e6, Burst: 1e6,
 		},
-		MaxConcurrentTarget: 50, MaxConcurrentTotal: 50,
+		MaxConcurrentTarget: 50, MaxConcurrentTargetProject: 50, MaxConcurrentTotal: 50,
 		MaxRequestBody: 256 << 10, MaxRemoteReadBody: 1 << 20,
 		RequestBodyTimeout: patience, ResponseHeaderTimeout: patience, RequestTimeout: 2 * patience,
 	}

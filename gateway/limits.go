@@ -3,7 +3,9 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -27,7 +29,8 @@ func admitRate(t *tenancy) error {
 }
 
 // limited has next called once the request has its places: the environment's,
-// those of the cluster or URL that it shares with others, and the gateway's.
+// its project's in the cluster or server, that of the cluster or server itself,
+// and the gateway's.
 // They are given back when the answer is closed.
 func (g *Gateway) limited(next stage) stage {
 	return func(ctx context.Context, req *Request) (*Response, error) {
@@ -55,34 +58,44 @@ func (g *Gateway) limited(next stage) stage {
 // enter takes the request's places, one after the other. Waiting for all of them
 // together takes no longer than for one.
 func (g *gates) enter(ctx context.Context, req *Request) (leave func(), err error) {
-	own, shared := req.tenancy.places, g.target(req.environment.Target)
 	who := limit.Caller{
 		Project:   req.environment.Project.UID,
 		Principal: string(req.record.principal.Kind) + ":" + req.record.principal.ID,
 	}
 	until := time.Now().Add(req.tenancy.Queue.Timeout)
-	if err := own.Enter(ctx, who, until); err != nil {
-		return nil, refused(err, "maxConcurrent", "this environment has "+strconv.Itoa(req.tenancy.MaxConcurrent)+" queries under way, as many as it may have at once")
+	var gates [4]*limit.Gate
+	taken := gates[:0]
+	leave = func() {
+		for _, gate := range slices.Backward(taken) {
+			gate.Leave()
+		}
 	}
-	if err := shared.Enter(ctx, who, until); err != nil {
-		own.Leave()
-		return nil, refused(err, "targets.maxConcurrent", "the cluster or server of this environment has as many queries under way as it may have at once")
+	for _, gate := range [...]struct {
+		*limit.Gate
+		name, whose string
+	}{
+		{req.tenancy.places, "maxConcurrent", "this environment has"},
+		{req.part, "targets.maxConcurrentProject", "this project has in the environment's cluster or server"},
+		{req.shared, "targets.maxConcurrent", "the environment's cluster or server has"},
+		{g.total, "maxConcurrentTotal", "the gateway has"},
+	} {
+		if err := gate.Enter(ctx, who, until); err != nil {
+			leave()
+			return nil, refused(err, gate.name, gate.whose, gate.Use().Places)
+		}
+		taken = append(taken, gate.Gate)
 	}
-	if err := g.total.Enter(ctx, who, until); err != nil {
-		shared.Leave()
-		own.Leave()
-		return nil, refused(err, "maxConcurrentTotal", "the gateway is busy")
-	}
-	return func() { g.total.Leave(); shared.Leave(); own.Leave() }, nil
+	return leave, nil
 }
 
-func refused(err error, name, message string) error {
+func refused(err error, name, whose string, places int) error {
 	if !errors.Is(err, limit.ErrQueueFull) && !errors.Is(err, limit.ErrQueueTimeout) {
 		return err
 	}
 	return &Error{
 		Status: http.StatusTooManyRequests, Type: typeTooMany, Limit: name, Cause: err,
-		Message:    message + ": try again in a moment, with fewer panels or a longer refresh interval",
+		Message: fmt.Sprintf("%s %d queries under way, as many as it may have at once (%s): try again in a moment, with fewer panels or a longer refresh interval",
+			whose, places, name),
 		RetryAfter: time.Second,
 	}
 }
@@ -103,7 +116,7 @@ func tooLongAnswer(t *tenancy) *Error {
 // Forget drops the metrics and the places of an environment that is no longer
 // there. Requests under way keep theirs to their end.
 func (g *Gateway) Forget(e *routing.Environment) {
-	g.limits.Load().tenancies.Delete(e.UID)
+	g.limits.Load().forget(e)
 	g.metrics.forget(e)
 }
 

@@ -15,8 +15,8 @@ import (
 const (
 	staging = "/projects/shop/environments/staging/"
 
-	ownBusy   = `{"status":"error","errorType":"too_many_requests","error":"this environment has 1 queries under way, as many as it may have at once: try again in a moment, with fewer panels or a longer refresh interval (request id ID)"}`
-	totalBusy = `{"status":"error","errorType":"too_many_requests","error":"the gateway is busy: try again in a moment, with fewer panels or a longer refresh interval (request id ID)"}`
+	ownBusy   = `{"status":"error","errorType":"too_many_requests","error":"this environment has 1 queries under way, as many as it may have at once (maxConcurrent): try again in a moment, with fewer panels or a longer refresh interval (request id ID)"}`
+	totalBusy = `{"status":"error","errorType":"too_many_requests","error":"the gateway has 1 queries under way, as many as it may have at once (maxConcurrentTotal): try again in a moment, with fewer panels or a longer refresh interval (request id ID)"}`
 )
 
 func capped(own, total int, queue limit.Queue) func(*Options) {

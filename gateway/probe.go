@@ -24,9 +24,11 @@ func (g *Gateway) Probe(ctx context.Context, e *routing.Environment) (string, er
 		return "", errCallersOnly
 	}
 	endpoint := buildinfo()
-	req := &Request{
-		endpoint: endpoint, environment: e, tenancy: g.limits.Load().tenancy(e), record: &record{},
-		params: &Params{endpoint: endpoint},
+	gates := g.limits.Load()
+	req := &Request{endpoint: endpoint, tenancy: gates.tenancy(e), record: &record{}, params: &Params{endpoint: endpoint}}
+	var err error
+	if req.standing, err = gates.standing(req.tenancy, e); err != nil {
+		return "", err
 	}
 	resp, err := g.chain(ctx, req)
 	if err != nil {

@@ -12,18 +12,16 @@ import (
 	"time"
 
 	"github.com/promgate/promgate/auth"
-	"github.com/promgate/promgate/gateway/promql"
 	"github.com/promgate/promgate/routing"
 )
 
 // Request is an admitted request: authenticated, granted, its parameters typed.
 // Only admit makes one, so that whatever takes a Request stands behind a grant.
 type Request struct {
-	endpoint    *Endpoint
-	environment *routing.Environment
-	tenancy     *tenancy
-	policy      *promql.Policy // nil: nothing is enforced
-	params      *Params
+	endpoint *Endpoint
+	tenancy  *tenancy
+	*standing
+	params *Params
 	// enforced is what goes upstream of the parameters.
 	enforced enforced
 	// caller is sent upstream in place of the gateway's own credentials, where
@@ -141,16 +139,17 @@ func (g *Gateway) admit(x *exchange, r *http.Request, e *Endpoint, label string,
 			Message: "this endpoint is switched off for this environment; its operator can switch it on with allow: [" + e.OptInName + "]",
 		}
 	}
-	t := g.limits.Load().tenancy(env)
+	gates := g.limits.Load()
+	t := gates.tenancy(env)
 	if err := admitRate(t); err != nil {
 		return nil, err
 	}
 	req := &Request{
-		endpoint: e, environment: env, tenancy: t, record: &x.record,
+		endpoint: e, tenancy: t, record: &x.record,
 		gzip: acceptsGzip(r.Header["Accept-Encoding"]),
 	}
 	var err error
-	if req.policy, err = t.policy(env); err != nil {
+	if req.standing, err = gates.standing(t, env); err != nil {
 		return nil, err
 	}
 	if label != "" {

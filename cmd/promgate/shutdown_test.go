@@ -23,7 +23,7 @@ adminListen: 127.0.0.1:0
 dataDir: data
 shutdown: {delay: 500ms, timeout: 30s}
 limits: {maxConcurrent: 1000, maxConcurrentTotal: 1000}
-targets: {maxConcurrent: 1000}
+targets: {maxConcurrent: 1000, maxConcurrentProject: 1000}
 `
 
 // slowBody is the answer that slow links carry: larger than the buffers on the way.

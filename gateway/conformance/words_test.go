@@ -163,7 +163,7 @@ func newGateway() *gateway.Gateway {
 				MaxQueryLength: 1 << 20, MaxRange: math.MaxInt64, MaxLookback: math.MaxInt64, MaxPoints: 11000, MaxEvaluations: math.MaxInt64,
 				MaxResponseBytes: 1 << 20, MaxConcurrent: 10, RequestsPerSecond: 1e6, Burst: 1e6,
 			},
-			MaxConcurrentTarget: 10, MaxConcurrentTotal: 10, MaxRequestBody: 1 << 20, MaxRemoteReadBody: 1 << 20,
+			MaxConcurrentTarget: 10, MaxConcurrentTargetProject: 10, MaxConcurrentTotal: 10, MaxRequestBody: 1 << 20, MaxRemoteReadBody: 1 << 20,
 			RequestBodyTimeout: patience, ResponseHeaderTimeout: patience, RequestTimeout: patience,
 		},
 	})

@@ -170,7 +170,7 @@ func newWorld(t testing.TB, places int, budgets map[string]gateway.Budget) *worl
 		Routes: routes, Auth: auth.Union{bearers{}}, Registerer: prometheus.NewRegistry(),
 		Logger: slog.New(slog.NewJSONHandler(io.Discard, nil)), // records are made, as they always are
 		Limits: gateway.Limits{
-			Default: budget(places), Projects: budgets, MaxConcurrentTarget: places, MaxConcurrentTotal: 10 * places,
+			Default: budget(places), Projects: budgets, MaxConcurrentTarget: places, MaxConcurrentTargetProject: places, MaxConcurrentTotal: 10 * places,
 			MaxRequestBody: 1 << 20, MaxRemoteReadBody: 1 << 20,
 			RequestBodyTimeout: patience, ResponseHeaderTimeout: patience, RequestTimeout: patience,
 		},

@@ -202,7 +202,7 @@ func (e *evaluation) evaluate(ctx context.Context, storage *teststorage.TestStor
 		o.value, o.err = result.Value, result.Err
 		warnings, infos := result.Warnings.AsStrings(text, 0, 0)
 		for _, message := range append(warnings, infos...) {
-			o.messages = append(o.messages, original(message))
+			o.messages = append(o.messages, where.ReplaceAllString(message, ""))
 		}
 		slices.Sort(o.messages)
 	}
@@ -211,6 +211,9 @@ func (e *evaluation) evaluate(ctx context.Context, storage *teststorage.TestStor
 	}
 	return o
 }
+
+// where is the place of a warning or info in the text that was evaluated.
+var where = regexp.MustCompile(` \([0-9]+:[0-9]+\)$`)
 
 func asItIs(message string) string { return message }
 

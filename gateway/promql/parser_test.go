@@ -122,16 +122,12 @@ var originalCases = []struct {
 	{`up + down`, `t="a"`, `%s: parse error: x`, `1:1`}, // ours, which the user did not write
 	{`up + down{job="x"}`, `job="x"`, `%s: parse error: x`, `1:6`},
 	{`up + down`, `+`, `%s: parse error: x`, `1:1`},
-	{"# c\nup\n  + rate(down[5m])", `rate`, `PromQL info: x for metric name "a" (%s)`, `3:5`},
-	{"# c\nup\n  + rate(down[5m])", `down`, `PromQL info: x, over 2 samples from a to b (%s)`, `3:10`},
 	{`up{a="ö"} or x`, `x`, `%s: parse error: x`, `1:15`}, // columns count bytes, as Prometheus has it
 	{`sum(up) by (job) / limitk(2, b)`, `limitk`, `%s: parse error: limitk() is experimental`, `1:20`},
 	{`sum(up) by (job) / limitk(2, b)`, `2`, `%s: parse error: x`, `1:27`},
 	{`rate(up[(5m + step())])`, `step`, `%s: parse error: experimental duration expression is not enabled`, `1:15`},
 	{`(up) - -(down offset (1m * 2))`, `1m`, `%s: parse error: x`, `1:23`},
 	{`(up) - -(down offset (1m * 2))`, `-(`, `%s: parse error: x`, `1:8`},
-	{`quantile(2, up)`, `2`, `PromQL warning: quantile value should be between 0 and 1, got 2 (%s)`, `1:10`},
-	{`max_over_time(up[1h:1m])`, `up`, `x: (1:1) (%s)`, `1:15`},
 }
 
 func TestOriginal(t *testing.T) {
@@ -166,7 +162,6 @@ func TestOriginalUnmapped(t *testing.T) {
 		"2:1: parse error: x":                            "parse error: x",
 		`invalid parameter "query": 9:9: parse error: x`: `invalid parameter "query": parse error: x`,
 		"99999999999999999999:1: parse error: x":         "parse error: x",
-		"PromQL info: x (1:99)":                          "PromQL info: x",
 		// Bytes from and to, counted from 0.
 		"18:28: division by zero": "13:23: division by zero",
 		`invalid parameter "query": 18:28: duration is NaN or infinite`: `invalid parameter "query": 13:23: duration is NaN or infinite`,

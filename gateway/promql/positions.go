@@ -10,15 +10,14 @@ import (
 )
 
 // How Prometheus tells where something is: of a syntax error by line and column,
-// as of an annotation, which has it at the end; of a duration that cannot be
-// computed by the first byte and the one after the last.
+// of a duration that cannot be computed by the first byte and the one after the
+// last.
 var (
-	errorPosition      = regexp.MustCompile(`(?:^|: )(([0-9]+):([0-9]+): )parse error: `)
-	annotationPosition = regexp.MustCompile(`( \(([0-9]+):([0-9]+)\))$`)
-	durationPosition   = regexp.MustCompile(`(?:^|: )(([0-9]+):([0-9]+): )(?:duration|division|modulo) `)
+	errorPosition    = regexp.MustCompile(`(?:^|: )(([0-9]+):([0-9]+): )parse error: `)
+	durationPosition = regexp.MustCompile(`(?:^|: )(([0-9]+):([0-9]+): )(?:duration|division|modulo) `)
 )
 
-// Original rewrites an upstream's error message, warning or info so that a
+// Original rewrites an upstream's error message so that a
 // position in it is one in the user's text. It is removed where the user's text
 // has none that corresponds.
 func (q *Query) Original(message string) string {
@@ -28,7 +27,7 @@ func (q *Query) Original(message string) string {
 	for _, known := range []struct {
 		pattern *regexp.Regexp
 		mapped  func(q *Query, a, b int) string
-	}{{errorPosition, mapLine}, {annotationPosition, mapLine}, {durationPosition, mapRange}} {
+	}{{errorPosition, mapLine}, {durationPosition, mapRange}} {
 		found := known.pattern.FindStringSubmatchIndex(message)
 		if found == nil {
 			continue

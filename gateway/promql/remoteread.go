@@ -52,6 +52,9 @@ func (p *Policy) RemoteRead(body []byte, maxSize int) (*RemoteRead, error) {
 		if err := cleanQuery(q); err != nil {
 			return nil, err
 		}
+		if len(q.Matchers) == 0 {
+			q.Matchers = p.nothing()
+		}
 		q.Matchers = append(q.Matchers, matchers...)
 		start, end := readRange(q)
 		if i == 0 {
@@ -83,6 +86,16 @@ func (p *Policy) readMatchers() []*prompb.LabelMatcher {
 		matchers[i] = &prompb.LabelMatcher{Type: prompb.LabelMatcher_RE, Name: m.Name, Value: m.Value}
 	}
 	return matchers
+}
+
+// nothing keeps a query without matchers from selecting all that the tenant has:
+// Prometheus answers it with no series.
+func (p *Policy) nothing() []*prompb.LabelMatcher {
+	if p == nil {
+		return nil
+	}
+	m := p.patterns[0]
+	return []*prompb.LabelMatcher{{Type: prompb.LabelMatcher_NRE, Name: m.Name, Value: m.Value}}
 }
 
 func decodeRead(body []byte, maxSize int) (*prompb.ReadRequest, error) {

@@ -70,6 +70,8 @@ func TestRemoteRead(t *testing.T) {
 		t.Errorf("%d queries from %d to %d", got.Queries, got.Start, got.End)
 	}
 	ours := []*prompb.LabelMatcher{matcher(prompb.LabelMatcher_RE, "cluster", `a\.b`), matcher(prompb.LabelMatcher_RE, "namespace", "shop|shop-2")}
+	// Without matchers a query selects nothing, and it goes on to.
+	in.Queries[1].Matchers = []*prompb.LabelMatcher{matcher(prompb.LabelMatcher_NRE, "cluster", `a\.b`)}
 	for _, q := range in.Queries {
 		q.Matchers = append(q.Matchers, ours...)
 	}
@@ -210,7 +212,7 @@ func TestRemoteReadPastExternalLabels(t *testing.T) {
 	handler := remote.NewReadHandler(slog.New(slog.NewTextHandler(io.Discard, nil)), nil, store, func() config.Config {
 		return config.Config{GlobalConfig: config.GlobalConfig{ExternalLabels: labels.FromStrings("namespace", "shop")}}
 	}, 1e6, 1, 1<<20)
-	in := &prompb.ReadRequest{Queries: []*prompb.Query{{EndTimestampMs: 1}}}
+	in := &prompb.ReadRequest{Queries: []*prompb.Query{{EndTimestampMs: 1, Matchers: []*prompb.LabelMatcher{matcher(prompb.LabelMatcher_NEQ, "a", "b")}}}}
 	got, err := ofShop(t).RemoteRead(packed(t, in), roomy)
 	if err != nil {
 		t.Fatal(err)
@@ -219,7 +221,7 @@ func TestRemoteReadPastExternalLabels(t *testing.T) {
 		body []byte
 		want string
 	}{
-		"ours": {got.Body, `[namespace=~"shop"]`},
+		"ours": {got.Body, `[a!="b",namespace=~"shop"]`},
 		"with =": {packed(t, &prompb.ReadRequest{Queries: []*prompb.Query{
 			{EndTimestampMs: 1, Matchers: []*prompb.LabelMatcher{matcher(prompb.LabelMatcher_EQ, "namespace", "shop")}},
 		}}), `[namespace=""]`},
@@ -283,6 +285,9 @@ func FuzzRemoteRead(f *testing.F) {
 		ours := p.readMatchers()
 		for i, q := range after.Queries {
 			old := before.Queries[i]
+			if len(old.Matchers) == 0 {
+				old.Matchers = p.nothing()
+			}
 			theirs := len(q.Matchers) - len(ours)
 			if theirs != len(old.Matchers) || q.StartTimestampMs != old.StartTimestampMs || q.EndTimestampMs != old.EndTimestampMs {
 				t.Fatalf("%v became %v", old, q)

@@ -84,7 +84,8 @@ type Queue struct {
 
 // Targets bound what environments share.
 type Targets struct {
-	MaxConcurrent int `yaml:"maxConcurrent" default:"60" doc:"Requests in flight in each cluster, whose API server they all pass, and at each URL. Projects that wait get places in turn."`
+	MaxConcurrent        int `yaml:"maxConcurrent" default:"60" doc:"Requests in flight in each cluster, whose API server they all pass, and at each server that is reached by url. Projects that wait get places in turn."`
+	MaxConcurrentProject int `yaml:"maxConcurrentProject" default:"30" doc:"How many of these one project may have, so that one whose servers hang leaves places to others."`
 }
 
 // Tracing is where traces go.

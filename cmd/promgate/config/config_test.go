@@ -29,7 +29,7 @@ func TestMinimal(t *testing.T) {
 			MaxRequestBody: 1 << 20, MaxRemoteReadBody: 32 << 20, ConnectTimeout: 5 * time.Second,
 			ResponseHeaderTimeout: 2 * time.Minute, RequestTimeout: 5 * time.Minute, RequestBodyTimeout: 10 * time.Second,
 		},
-		Targets:  Targets{MaxConcurrent: 60},
+		Targets:  Targets{MaxConcurrent: 60, MaxConcurrentProject: 30},
 		Shutdown: Shutdown{Delay: 5 * time.Second, Timeout: time.Minute},
 	}
 	if !reflect.DeepEqual(c, want) {

@@ -55,7 +55,7 @@ var faultCases = []struct{ name, yaml, want string }{
 -:8: shutdown.delay: a time cannot be negative; write 0s for no delay, or a longer one
 -:8: shutdown.timeout: requests in flight need some time to end; write a longer one, such as 60s`},
 	{"limits of a project and an environment", `dataDir: d
-targets: {maxConcurrent: 501}
+targets: {maxConcurrent: 501, maxConcurrentProject: 0}
 limits: {burst: 0, maxRange: 90}
 projects:
   - name: a
@@ -65,6 +65,7 @@ projects:
         url: http://a
         limits: {maxPoints: many, maxResponseBytes: 0B, requestsPerSecond: ~, maxConcurent: 1}
 `, `
+-:2: targets.maxConcurrentProject: a limit cannot be zero or less; write a larger one, or remove the key for the default
 -:2: targets.maxConcurrent: one cluster may have 501 requests in flight, but the whole gateway only 500; lower it, or raise limits.maxConcurrentTotal
 -:3: limits.maxRange: "90" is not a duration; write a number with its unit, such as 10s, 5m, 1h or 90d
 -:3: limits.burst: a limit cannot be zero or less; write a larger one, or remove the key for the default

@@ -124,9 +124,13 @@ func isWildcard(host string) bool {
 }
 
 func (c *Config) validateTargets(report file.Report) {
+	const notPositive = "a limit cannot be zero or less; write a larger one, or remove the key for the default"
+	if c.Targets.MaxConcurrentProject <= 0 {
+		report(file.Path{"targets", "maxConcurrentProject"}, notPositive)
+	}
 	switch at := (file.Path{"targets", "maxConcurrent"}); {
 	case c.Targets.MaxConcurrent <= 0:
-		report(at, "a limit cannot be zero or less; write a larger one, or remove the key for the default")
+		report(at, notPositive)
 	case c.Targets.MaxConcurrent > c.Limits.MaxConcurrentTotal:
 		report(at, "one cluster may have %d requests in flight, but the whole gateway only %d; lower it, or raise limits.maxConcurrentTotal",
 			c.Targets.MaxConcurrent, c.Limits.MaxConcurrentTotal)

@@ -56,8 +56,9 @@ func Limits(cfg *config.Config) gateway.Limits {
 			RequestsPerSecond: l.RequestsPerSecond, Burst: l.Burst,
 		},
 		Projects: map[string]gateway.Budget{}, Environments: map[string]gateway.Budget{},
-		MaxConcurrentTarget: cfg.Targets.MaxConcurrent, MaxConcurrentTotal: l.MaxConcurrentTotal,
-		MaxRequestBody: int64(l.MaxRequestBody), MaxRemoteReadBody: int64(l.MaxRemoteReadBody),
+		MaxConcurrentTarget: cfg.Targets.MaxConcurrent, MaxConcurrentTargetProject: cfg.Targets.MaxConcurrentProject,
+		MaxConcurrentTotal: l.MaxConcurrentTotal,
+		MaxRequestBody:     int64(l.MaxRequestBody), MaxRemoteReadBody: int64(l.MaxRemoteReadBody),
 		RequestBodyTimeout: l.RequestBodyTimeout, ResponseHeaderTimeout: l.ResponseHeaderTimeout,
 		RequestTimeout: l.RequestTimeout,
 	}
