@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -11,32 +12,53 @@ import (
 
 // check tells what is wrong with a text that is to be sent in an expression's
 // place: parsed again, it must be that expression with the policy's matchers in
-// each selector.
-func (p *Policy) check(expr parser.Expr, text string) error {
-	again, err := everything.ParseExpr(text)
+// each selector. tildes are where the text has the second character of the
+// operators =~ and !~.
+//
+// Compiling the regular expressions once more would take longer than all the
+// rest. So what is parsed is the text with = and != in the place of these
+// operators: a plain text. A change at any place that is not an operator's would
+// make another string, and so another expression, or none.
+func (p *Policy) check(expr parser.Expr, text string, tildes []int) error {
+	plain := []byte(text)
+	for _, at := range tildes {
+		switch {
+		case at < 1 || at >= len(plain) || plain[at] != '~':
+			return errors.New("what was printed has no operator where it should")
+		case plain[at-1] == '=':
+			plain[at] = ' '
+		default:
+			plain[at] = '='
+		}
+	}
+	again, err := everything.ParseExpr(string(plain))
 	if err != nil {
 		return errors.New("what was printed does not parse")
 	}
-	return p.compare(expr, again, text)
+	return p.compare(expr, again, text, tildes)
 }
 
-// compare is check with the text as it was parsed again.
-func (p *Policy) compare(expr, again parser.Expr, text string) error {
-	if !(&twins{policy: p}).same(expr, again) {
+// compare is check with the plain text as it was parsed.
+func (p *Policy) compare(expr, again parser.Expr, text string, tildes []int) error {
+	t := twins{policy: p, plain: true}
+	if !t.same(expr, again) || len(t.patterns) != len(tildes) {
 		return errors.New("what was printed is another expression")
+	}
+	var w printer
+	for i, at := range tildes {
+		w.text = w.text[:0]
+		if w.quote(t.patterns[i]); !strings.HasPrefix(text[at+1:], string(w.text)) {
+			return errors.New("what was printed has another operator")
+		}
 	}
 	if !p.carried(again) {
 		return errors.New("what was printed has a selector without the enforced matchers")
 	}
-	w := printer{text: make([]byte, 0, len(text))}
-	if w.expr(again); w.err != nil || string(w.text) != text {
-		return errors.New("what was printed prints as another text")
-	}
 	return nil
 }
 
-// carried tells whether every selector has a matcher of each enforced label.
-// It shares nothing with the code that writes and compares them.
+// carried tells whether every selector of a plain text has a matcher of each
+// enforced label. It shares nothing with the code that writes and compares them.
 func (p *Policy) carried(expr parser.Expr) bool {
 	all := true
 	parser.Inspect(expr, func(node parser.Node, path []parser.Node) error {
@@ -44,12 +66,12 @@ func (p *Policy) carried(expr parser.Expr) bool {
 		if !ok {
 			return nil
 		}
-		if has(selector.LabelMatchers, p.matchers) {
+		if has(selector.LabelMatchers, p.matchers, samePlain) {
 			return nil
 		}
 		for _, above := range path {
 			if call, ok := above.(*parser.Call); ok && (call.Func.Name == "absent" || call.Func.Name == "absent_over_time") {
-				if has(selector.LabelMatchers, p.patterns) {
+				if has(selector.LabelMatchers, p.patterns, samePlain) {
 					return nil
 				}
 			}
@@ -62,14 +84,14 @@ func (p *Policy) carried(expr parser.Expr) bool {
 
 // has tells whether all of wanted are among the matchers. It wants something: a
 // policy that enforces nothing is none.
-func has(matchers, wanted []*labels.Matcher) bool {
+func has(matchers, wanted []*labels.Matcher, same func(m, wanted *labels.Matcher) bool) bool {
 	if len(wanted) == 0 {
 		return false
 	}
 wanted:
 	for _, w := range wanted {
 		for _, m := range matchers {
-			if sameMatcher(m, w) {
+			if same(m, w) {
 				continue wanted
 			}
 		}
@@ -85,7 +107,7 @@ func (p *Policy) checkSelectors(sets [][]*labels.Matcher, texts []string) error 
 		return errors.New("what was printed does not parse")
 	}
 	for i, set := range again {
-		if !sameMatchers(p.matchers, sets[i], set) || !has(set, p.matchers) {
+		if !sameMatchers(p.matchers, sets[i], set, sameMatcher) || !has(set, p.matchers, sameMatcher) {
 			return errors.New("what was printed selects something else")
 		}
 	}
@@ -98,6 +120,10 @@ type twins struct {
 	policy *Policy
 	// found is called with each node and its twin, where it is not nil.
 	found func(user, enforced parser.Expr)
+	// plain tells that the second tree is of a plain text.
+	plain bool
+	// patterns are the regular expressions of the matchers, in their order.
+	patterns []string
 	// absent counts the calls of absent functions around the nodes.
 	absent int
 }
@@ -145,7 +171,7 @@ func (t *twins) same(user, enforced parser.Expr) bool {
 		return ok && a.Name == b.Name && a.OriginalOffset == b.OriginalOffset && a.StartOrEnd == b.StartOrEnd &&
 			a.Anchored == b.Anchored && a.Smoothed == b.Smoothed && a.BypassEmptyMatcherCheck == b.BypassEmptyMatcherCheck &&
 			samePointer(a.Timestamp, b.Timestamp) && t.sameDuration(a.OriginalOffsetExpr, b.OriginalOffsetExpr) &&
-			sameMatchers(t.policy.added(t.absent > 0), a.LabelMatchers, b.LabelMatchers)
+			t.sameMatchers(a.LabelMatchers, b.LabelMatchers)
 	case *parser.DurationExpr:
 		b, ok := enforced.(*parser.DurationExpr)
 		return ok && a.Op == b.Op && a.Wrapped == b.Wrapped &&
@@ -191,9 +217,37 @@ func sameMatching(a, b *parser.VectorMatching) bool {
 }
 
 // sameMatchers tells whether the last are the first followed by the second.
-func sameMatchers(added, own, all []*labels.Matcher) bool {
+func sameMatchers(added, own, all []*labels.Matcher, same func(m, wanted *labels.Matcher) bool) bool {
 	return len(all) == len(added)+len(own) &&
-		slices.EqualFunc(added, all[:len(added)], sameMatcher) && slices.EqualFunc(own, all[len(added):], sameMatcher)
+		slices.EqualFunc(all[:len(added)], added, same) && slices.EqualFunc(all[len(added):], own, same)
+}
+
+func (t *twins) sameMatchers(own, all []*labels.Matcher) bool {
+	added := t.policy.added(t.absent > 0)
+	if !t.plain {
+		return sameMatchers(added, own, all, sameMatcher)
+	}
+	for _, list := range [...][]*labels.Matcher{added, own} {
+		for _, m := range list {
+			if m.Type == labels.MatchRegexp || m.Type == labels.MatchNotRegexp {
+				t.patterns = append(t.patterns, m.Value)
+			}
+		}
+	}
+	return sameMatchers(added, own, all, samePlain)
+}
+
+// samePlain tells whether a matcher of a plain text stands for the one that is
+// wanted.
+func samePlain(m, wanted *labels.Matcher) bool {
+	if m == nil || wanted == nil {
+		return false
+	}
+	kind := labels.MatchEqual
+	if wanted.Type == labels.MatchNotEqual || wanted.Type == labels.MatchNotRegexp {
+		kind = labels.MatchNotEqual
+	}
+	return m.Type == kind && m.Name == wanted.Name && m.Value == wanted.Value
 }
 
 func sameMatcher(a, b *labels.Matcher) bool {

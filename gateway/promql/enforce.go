@@ -29,7 +29,7 @@ func (p *Policy) enforce(expr parser.Expr, most int) (string, error) {
 		return "", w.err
 	}
 	text := string(w.text)
-	if err := p.check(expr, text); err != nil {
+	if err := p.check(expr, text, w.tildes); err != nil {
 		return "", fmt.Errorf("enforcing labels in an expression: %w", err)
 	}
 	return text, nil
@@ -69,6 +69,8 @@ type printer struct {
 	// policy adds its matchers to each selector; nil adds none.
 	policy *Policy
 	text   []byte
+	// tildes are where the operators =~ and !~ have theirs.
+	tildes []int
 	// most is the text's greatest length; 0: any.
 	most int
 	// absent counts the calls of absent functions that are being written.
@@ -285,6 +287,9 @@ func (w *printer) matchers(added, own []*labels.Matcher) {
 		}
 		w.name(m.Name)
 		w.write(m.Type.String())
+		if m.Type == labels.MatchRegexp || m.Type == labels.MatchNotRegexp {
+			w.tildes = append(w.tildes, len(w.text)-1)
+		}
 		w.quote(m.Value)
 	}
 	w.write("}")

@@ -9,9 +9,9 @@ import (
 )
 
 // What a text may ask of the parser, whose work grows with the square of some of
-// these and without bound with others. Together they keep two parses and one
-// print below 50 ms. Dashboards have a few hundred terms, nest 20 deep, and need
-// less than 1 ms for their regular expressions.
+// these and without bound with others. Together they keep parsing, printing and
+// parsing again below 50 ms. Dashboards have a few hundred terms, nest 20 deep,
+// and need less than 1 ms for their regular expressions.
 const (
 	// maxNesting bounds the syntax tree's depth: each parenthesis and call adds
 	// a level, each operator in a chain does too. Checking types takes time with
@@ -21,11 +21,11 @@ const (
 	// an error message each, so that pairs of these count as well.
 	maxTerms = 4000
 	// maxPrinting bounds the printed text's length times its nesting, which is
-	// what the printer copies.
-	maxPrinting = 12 << 20
+	// what Prometheus' own printer copies, which the upstream may use.
+	maxPrinting = 64 << 20
 	// maxRegexpWork bounds what all regular expressions need to be compiled
 	// once, as regexpWork has it, and what the text needs to be read.
-	maxRegexpWork = 14 * time.Millisecond
+	maxRegexpWork = 24 * time.Millisecond
 	// readingTime is what one byte of text needs.
 	readingTime = 8 * time.Nanosecond
 	// printedNumber is the length of 1e308 when printed without exponent.
