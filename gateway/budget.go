@@ -156,8 +156,11 @@ func gateOf(all *sync.Map, key any, places int, queue limit.Queue) *limit.Gate {
 	return gate.(*limit.Gate)
 }
 
-// forget drops what is kept of an environment.
-func (g *gates) forget(e *routing.Environment) {
+// forget drops what is kept of an environment; last tells that its project has no
+// other.
+func (g *gates) forget(e *routing.Environment, last bool) {
 	g.tenancies.Delete(e.UID)
-	g.parts.Delete(part{targetKey(e.Target), e.Project.UID})
+	if last {
+		g.parts.Delete(part{targetKey(e.Target), e.Project.UID})
+	}
 }

@@ -237,6 +237,31 @@ func TestPartOfTarget(t *testing.T) {
 	<-first
 }
 
+// TestForget: what is kept of environments goes with them, and a project's part
+// with the last of its own.
+func TestForget(t *testing.T) {
+	h := newHarness(t)
+	all := environments(h.up)
+	for _, path := range []string{production, staging} {
+		if got := h.get(path + "api/v1/query?query=up"); got.status != http.StatusOK {
+			t.Fatalf("answer %d %s", got.status, got.body)
+		}
+	}
+	count := func() (tenancies, parts int) {
+		gates := h.gateway.limits.Load()
+		gates.tenancies.Range(func(_, _ any) bool { tenancies++; return true })
+		gates.parts.Range(func(_, _ any) bool { parts++; return true })
+		return tenancies, parts
+	}
+	for i, want := range [][2]int{{2, 1}, {1, 1}, {0, 0}} {
+		if tenancies, parts := count(); tenancies != want[0] || parts != want[1] {
+			t.Errorf("after %d: %d tenancies and %d parts, want %v", i, tenancies, parts, want)
+		}
+		h.setEnvironments(all[i+1:]...)
+		h.gateway.Forget(all[i])
+	}
+}
+
 // ratios are the used shares of limits, by labels.
 func (h *harness) ratios() map[string]float64 {
 	families, err := h.registry.Gather()

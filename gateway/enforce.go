@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -117,8 +118,9 @@ func (q *enforced) enforceRead(req *Request, limit int64) error {
 		return err
 	}
 	// Only what is read here is known; what passes unread is the server's to bound.
-	if asked := time.Duration(read.End-read.Start) * time.Millisecond; asked > req.tenancy.MaxRange {
-		return rangeTooLong(asked, req.tenancy)
+	// The times are the client's, and as far apart as numbers can be.
+	if span := uint64(read.End) - uint64(read.Start); read.End > read.Start && span > uint64(req.tenancy.MaxRange.Milliseconds()) {
+		return rangeTooLong(time.Duration(min(span, math.MaxInt64/uint64(time.Millisecond)))*time.Millisecond, req.tenancy)
 	}
 	q.body = read.Body
 	return nil
@@ -155,6 +157,8 @@ func filtered(req *Request, answer *Response) (*Response, error) {
 		return nil, tooLongAnswer(req.tenancy)
 	case errors.As(err, &bad):
 		return nil, badData(bad.Error())
+	case isLate(err):
+		return nil, timeoutError(err)
 	case err != nil:
 		return nil, notPrometheus(req, fmt.Errorf("the answer cannot be filtered: %w", err))
 	}

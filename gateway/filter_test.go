@@ -2,9 +2,12 @@ package gateway
 
 import (
 	"bytes"
+	"io"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/snappy"
 	"github.com/prometheus/prometheus/prompb"
@@ -80,6 +83,24 @@ func TestMetadataNeedsNames(t *testing.T) {
 	}
 }
 
+// TestFilteredLate: an answer that is not complete in time is late, and not
+// another program's.
+func TestFilteredLate(t *testing.T) {
+	h := newHarness(t, timesOut(patience, 300*time.Millisecond))
+	h.enforce(shopAlone)
+	for _, path := range []string{"api/v1/rules", "api/v1/metadata"} {
+		h.up.answerWith(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"status":"success","data":`)
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		})
+		if got := h.get(production + path); got.status != http.StatusServiceUnavailable || !strings.Contains(got.body, `"timeout"`) {
+			t.Errorf("%s: answer %d %s", path, got.status, got.body)
+		}
+	}
+}
+
 func readBody(t *testing.T, req *prompb.ReadRequest) []byte {
 	t.Helper()
 	plain, err := req.Marshal()
@@ -127,6 +148,7 @@ func TestRemoteReadEnforced(t *testing.T) {
 	}{
 		"no snappy": {[]byte("junk"), http.StatusBadRequest}, "no protobuf": {snappy.Encode(nil, []byte("junk")), http.StatusBadRequest},
 		"too long a range": {readBody(t, &prompb.ReadRequest{Queries: []*prompb.Query{query(1 << 40)}}), http.StatusUnprocessableEntity},
+		"all of time":      {readBody(t, &prompb.ReadRequest{Queries: []*prompb.Query{{StartTimestampMs: math.MinInt64, EndTimestampMs: math.MaxInt64}}}), http.StatusUnprocessableEntity},
 		"a bomb":           {snappy.Encode(nil, bytes.Repeat([]byte{0}, 2<<20)), http.StatusRequestEntityTooLarge},
 		"a long body":      {bytes.Repeat([]byte{0}, 2<<20), http.StatusRequestEntityTooLarge},
 	} {

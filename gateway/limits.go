@@ -30,8 +30,7 @@ func admitRate(t *tenancy) error {
 
 // limited has next called once the request has its places: the environment's,
 // its project's in the cluster or server, that of the cluster or server itself,
-// and the gateway's.
-// They are given back when the answer is closed.
+// and the gateway's. They are given back when the answer is closed.
 func (g *Gateway) limited(next stage) stage {
 	return func(ctx context.Context, req *Request) (*Response, error) {
 		gates := g.limits.Load()
@@ -116,7 +115,11 @@ func tooLongAnswer(t *tenancy) *Error {
 // Forget drops the metrics and the places of an environment that is no longer
 // there. Requests under way keep theirs to their end.
 func (g *Gateway) Forget(e *routing.Environment) {
-	g.limits.Load().forget(e)
+	last := true
+	for other := range g.routes.Load().Project(e.Project.Name) {
+		last = last && other.Project.UID != e.Project.UID
+	}
+	g.limits.Load().forget(e, last)
 	g.metrics.forget(e)
 }
 

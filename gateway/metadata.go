@@ -47,10 +47,13 @@ func (g *Gateway) named(next stage) stage {
 			return nil, notPrometheus(req, err)
 		}
 		bound := &boundedReader{r: body, left: min(req.tenancy.MaxResponseBytes, maxFiltered)}
-		filter := &req.params.metadata
-		if filter.Names, err = promql.DecodeNames(bound, math.MaxInt); bound.exceeded {
+		req.params.metadata.Names, err = promql.DecodeNames(bound, math.MaxInt)
+		switch {
+		case bound.exceeded:
 			return nil, tooLongAnswer(req.tenancy)
-		} else if err != nil {
+		case isLate(err):
+			return nil, timeoutError(err)
+		case err != nil:
 			return nil, notPrometheus(req, fmt.Errorf("its metric names cannot be read: %w", err))
 		}
 		return next(ctx, req)

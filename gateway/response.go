@@ -208,12 +208,17 @@ func writeHeader(x *exchange, req *Request, resp *Response) {
 	x.WriteHeader(resp.status)
 }
 
+// isLate tells whether a body could not be read because its time was over. A
+// transport reports the cause of a cancellation, or that there was one.
+func isLate(err error) bool {
+	return errors.Is(err, errHeaderTimeout) || errors.Is(err, errRequestTimeout) || errors.Is(err, context.Canceled)
+}
+
 func cutShort(ctx context.Context, req *Request, err error) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	// A transport reports the cause of a cancellation, or that there was one.
-	if errors.Is(err, errHeaderTimeout) || errors.Is(err, errRequestTimeout) || errors.Is(err, context.Canceled) {
+	if isLate(err) {
 		return timeoutError(errRequestTimeout)
 	}
 	return &Error{

@@ -83,7 +83,7 @@ func (p *Policy) Selector() string {
 // values.
 func (p *Policy) owns(label func(name string) string) bool {
 	for _, name := range p.names {
-		if _, found := slices.BinarySearch(p.values[name], label(name)); !found {
+		if !p.has(name, label(name)) {
 			return false
 		}
 	}
