@@ -344,6 +344,9 @@ func configure(t testing.TB, text string) string {
 	return path
 }
 
+// unhurried are limits for tests that ask as often as they can.
+const unhurried = "limits: {requestsPerSecond: 100000, burst: 100000}\n"
+
 // write replaces a file's content in place.
 func write(t testing.TB, path, text string) {
 	t.Helper()

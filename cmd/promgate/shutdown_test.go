@@ -22,7 +22,7 @@ const draining = `listen: 127.0.0.1:0
 adminListen: 127.0.0.1:0
 dataDir: data
 shutdown: {delay: 500ms, timeout: 30s}
-limits: {maxConcurrent: 1000, maxConcurrentTotal: 1000}
+limits: {maxConcurrent: 1000, maxConcurrentTotal: 1000, requestsPerSecond: 100000, burst: 100000}
 targets: {maxConcurrent: 1000, maxConcurrentProject: 1000}
 `
 

@@ -117,7 +117,7 @@ func (p *program) goroutines() int {
 func TestSlowConnections(t *testing.T) {
 	t.Parallel()
 	u := newUpstream(t)
-	p := spawn(t, configure(t, preamble+"limits: {requestsPerSecond: 10000, burst: 10000}\n"+shop("production", u.URL)), "")
+	p := spawn(t, configure(t, preamble+unhurried+shop("production", u.URL)), "")
 	token := createToken(t, p.config)
 	good := newClient(t, nil, false)
 	eventually(t, patience, func() error { return wantStatus(fetchBy(good, p.query("production"), token), http.StatusOK) })

@@ -18,7 +18,7 @@ const soon = time.Second
 // tokenServer is a running server with two environments.
 func tokenServer(t *testing.T) *program {
 	u := newUpstream(t)
-	return serve(t, configure(t, preamble+shop("production", u.URL, "staging", u.URL)))
+	return serve(t, configure(t, preamble+unhurried+shop("production", u.URL, "staging", u.URL)))
 }
 
 // within fails unless a question with the token is answered with the status

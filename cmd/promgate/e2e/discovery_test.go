@@ -55,7 +55,7 @@ subjects: [{kind: ServiceAccount, name: promgate, namespace: HOME}]
 func searchConfiguration(t testing.TB, kubeconfig, discovery, more string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "promgate.yaml")
-	must(t, os.WriteFile(path, fmt.Appendf(nil, "listen: 127.0.0.1:0\nadminListen: 127.0.0.1:0\ndataDir: data\nshutdown: {delay: 0s, timeout: 20s}\n"+
+	must(t, os.WriteFile(path, fmt.Appendf(nil, "listen: 127.0.0.1:0\nadminListen: 127.0.0.1:0\ndataDir: data\nshutdown: {delay: 0s, timeout: 20s}\n"+roomy+
 		"clusters:\n  - name: local\n    kubeconfig: %q\n    discovery: %s\n%s", kubeconfig, discovery, more), 0o600))
 	return path
 }

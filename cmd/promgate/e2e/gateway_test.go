@@ -173,7 +173,7 @@ func (g *running) wantLogged(t testing.TB, a answer, want map[string]any) map[st
 }
 
 // roomy has no limit in the way of questions that are about something else.
-const roomy = "limits: {maxQueryLength: 128KiB, maxEvaluations: 100000000, requestsPerSecond: 5000, burst: 5000}\n"
+const roomy = "limits: {maxQueryLength: 128KiB, maxEvaluations: 100000000, requestsPerSecond: 100000, burst: 100000}\n"
 
 // configuration writes a configuration file in a directory of its own. The environments are lines such as "shop/production:
 // service …", in the order of their projects.

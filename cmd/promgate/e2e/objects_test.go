@@ -107,7 +107,7 @@ func (k *keeper) project() {
 func (k *keeper) configuration(kubeconfig, more string) string {
 	k.t.Helper()
 	path := filepath.Join(k.t.TempDir(), "promgate.yaml")
-	must(k.t, os.WriteFile(path, fmt.Appendf(nil, "listen: 127.0.0.1:0\nadminListen: 127.0.0.1:0\nshutdown: {delay: 0s, timeout: 20s}\n"+
+	must(k.t, os.WriteFile(path, fmt.Appendf(nil, "listen: 127.0.0.1:0\nadminListen: 127.0.0.1:0\nshutdown: {delay: 0s, timeout: 20s}\n"+roomy+
 		"tokens: {store: kubernetes, namespace: %s%s}\nclusters:\n  - name: local\n    kubeconfig: %q\n    audiences: [promgate]\n"+
 		"    discovery: {namespaces: {names: [%s]}, sources: [services]}\n", k.home, more, kubeconfig, k.namespace), 0o600))
 	return path

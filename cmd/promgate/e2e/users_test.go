@@ -95,7 +95,7 @@ func newSite(t *testing.T, credentials string) *site {
 	}
 	s.path = filepath.Join(t.TempDir(), "promgate.yaml")
 	must(t, os.WriteFile(s.path, fmt.Appendf(nil, "listen: 127.0.0.1:0\nadminListen: 127.0.0.1:0\nexternalURL: https://gateway.example\ndataDir: data\n"+
-		"shutdown: {delay: 0s, timeout: 20s}\nclusters:\n  - {name: local, kubeconfig: %q, %s}\nprojects:\n%s", kubeconfig, settings, &projects), 0o600))
+		"shutdown: {delay: 0s, timeout: 20s}\n"+roomy+"clusters:\n  - {name: local, kubeconfig: %q, %s}\nprojects:\n%s", kubeconfig, settings, &projects), 0o600))
 	s.running = serve(t, s.path)
 	return s
 }
