@@ -66,12 +66,12 @@ func (p *Policy) carried(expr parser.Expr) bool {
 		if !ok {
 			return nil
 		}
-		if has(selector.LabelMatchers, p.matchers, samePlain) {
+		if haveAll(selector.LabelMatchers, p.matchers, samePlain) {
 			return nil
 		}
 		for _, above := range path {
 			if call, ok := above.(*parser.Call); ok && (call.Func.Name == "absent" || call.Func.Name == "absent_over_time") {
-				if has(selector.LabelMatchers, p.patterns, samePlain) {
+				if haveAll(selector.LabelMatchers, p.patterns, samePlain) {
 					return nil
 				}
 			}
@@ -82,9 +82,9 @@ func (p *Policy) carried(expr parser.Expr) bool {
 	return all
 }
 
-// has tells whether all of wanted are among the matchers. It wants something: a
+// haveAll tells whether all of wanted are among the matchers. It wants something: a
 // policy that enforces nothing is none.
-func has(matchers, wanted []*labels.Matcher, same func(m, wanted *labels.Matcher) bool) bool {
+func haveAll(matchers, wanted []*labels.Matcher, same func(m, wanted *labels.Matcher) bool) bool {
 	if len(wanted) == 0 {
 		return false
 	}
@@ -107,7 +107,7 @@ func (p *Policy) checkSelectors(sets [][]*labels.Matcher, texts []string) error 
 		return errors.New("what was printed does not parse")
 	}
 	for i, set := range again {
-		if !sameMatchers(p.matchers, sets[i], set, sameMatcher) || !has(set, p.matchers, sameMatcher) {
+		if !sameMatchers(p.matchers, sets[i], set, sameMatcher) || !haveAll(set, p.matchers, sameMatcher) {
 			return errors.New("what was printed selects something else")
 		}
 	}

@@ -123,8 +123,9 @@ func isWildcard(host string) bool {
 	return host == "" || err == nil && addr.IsUnspecified()
 }
 
+const notPositive = "a limit cannot be zero or less; write a larger one, or remove the key for the default"
+
 func (c *Config) validateTargets(report file.Report) {
-	const notPositive = "a limit cannot be zero or less; write a larger one, or remove the key for the default"
 	if c.Targets.MaxConcurrentProject <= 0 {
 		report(file.Path{"targets", "maxConcurrentProject"}, notPositive)
 	}
@@ -141,7 +142,7 @@ func (l *Limits) validate(report file.Report) {
 	at := file.Path{"limits"}
 	positive := func(ok bool, keys ...any) {
 		if !ok {
-			report(at.With(keys...), "a limit cannot be zero or less; write a larger one, or remove the key for the default")
+			report(at.With(keys...), notPositive)
 		}
 	}
 	positive(l.MaxQueryLength > 0, "maxQueryLength")
