@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 )
 
 // enforced is what a request asks, as it goes upstream: it carries what the
-// environment enforces. Only enforce and enforceRead make one, and nothing else
+// environment enforces. Only the functions below make one, and nothing else
 // of a request's parameters or body reaches the wire.
 type enforced struct {
 	query string
@@ -98,6 +99,14 @@ func (e *Endpoint) enforce(p *Params, policy *promql.Policy) (enforced, error) {
 		e.rule.params(p, policy)
 	}
 	return enforced{query: p.encode()}, nil
+}
+
+// everythingOf asks for all that the tenant has, from a time on.
+func everythingOf(policy *promql.Policy, start time.Time) enforced {
+	return enforced{query: url.Values{
+		"match[]": {policy.Selector()},
+		"start":   {strconv.FormatInt(start.Unix(), 10)},
+	}.Encode()}
 }
 
 // enforceRead has the queries of a remote read's body carry the policy. The body

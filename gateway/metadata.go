@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/promgate/promgate/gateway/promql"
@@ -30,10 +28,7 @@ func (g *Gateway) named(next stage) stage {
 		}
 		names := *req
 		names.endpoint, names.label, names.gzip = values, "__name__", true
-		names.enforced = enforced{query: url.Values{
-			"match[]": {req.policy.Selector()},
-			"start":   {strconv.FormatInt(time.Now().Add(-metadataWindow).Unix(), 10)},
-		}.Encode()}
+		names.enforced = everythingOf(req.policy, time.Now().Add(-metadataWindow))
 		resp, err := next(ctx, &names)
 		if err != nil {
 			return nil, err
