@@ -61,7 +61,7 @@ Start here:
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(serveCommand(), checkCommand(), doctorCommand(), routesCommand(), tokenCommand(), keysCommand(), versionCommand())
+	root.AddCommand(serveCommand(), checkCommand(), doctorCommand(), routesCommand(), tokenCommand(), keysCommand(), userCommand(), versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = false
 	return group(root)
 }
