@@ -1,0 +1,180 @@
+// What the gateway's own API answers. docs/openapi.yaml describes the same.
+
+/** Who is signed in, and how one can sign in. */
+export interface Session {
+  /** null: nobody is signed in. */
+  user: User | null;
+  /** The ways to sign in that this deployment offers. */
+  methods: SignInMethod[];
+  /** When the session ends at the latest; absent while nobody is signed in. */
+  expiresAt?: string;
+  /** The gateway's version. */
+  version: string;
+}
+
+export interface User {
+  kind: 'local' | 'oidc' | 'kubernetes';
+  name: string;
+  groups: string[];
+}
+
+export interface SignInMethod {
+  kind: 'local' | 'oidc' | 'kubernetes';
+  /** How the deployment calls it, such as "Company account"; only for oidc. */
+  name?: string;
+}
+
+export interface Project {
+  name: string;
+  /** How many of its environments the caller may query. */
+  environments: number;
+}
+
+export type Role = 'viewer' | 'maintainer';
+
+/** One project, asked for alone. */
+export interface ProjectDetail extends Project {
+  role: Role;
+}
+
+export interface Environment {
+  project: string;
+  name: string;
+  /** Base URL for clients of Prometheus' API, absolute. */
+  url: string;
+  /** The endpoints that are off unless somebody switched them on, and are on. */
+  allow: ('federate' | 'remoteRead')[];
+  target: {
+    kind: 'service' | 'url';
+    /** Where it is, in words; for maintainers alone. */
+    description?: string;
+  };
+  /** Whether questions go to one ready pod for as long as it answers. */
+  replicas: 'any' | 'pin';
+  /** The labels that every answer is narrowed to, with their values. */
+  enforced: Record<string, string[]>;
+  limits: Limits;
+  health: Health;
+}
+
+/** Sizes in bytes, times in seconds. */
+export interface Limits {
+  maxQueryLength: number;
+  maxRangeSeconds: number;
+  maxLookbackSeconds: number;
+  maxPoints: number;
+  maxEvaluations: number;
+  maxResponseBytes: number;
+  maxConcurrent: number;
+  requestsPerSecond: number;
+  burst: number;
+}
+
+export interface Health {
+  /**
+   * checking: nobody knows yet, ask again in a second. unknown: the gateway may not ask by itself, since the
+   * environment is queried with each caller's own credentials.
+   */
+  status: 'up' | 'down' | 'checking' | 'unknown';
+  /** What answers, such as "Prometheus 3.15.0", or why it does not. */
+  message?: string;
+  checkedAt?: string;
+}
+
+/** One environment, asked for alone. */
+export interface EnvironmentDetail extends Environment {
+  role: Role;
+  /** Whether endpoint tokens open it at all. */
+  endpointTokens: boolean;
+}
+
+/** A page of a list: pass next as the parameter "after" to get what follows. */
+export interface Paged {
+  next?: string;
+}
+export interface ProjectList extends Paged {
+  projects: Project[];
+}
+export interface EnvironmentList extends Paged {
+  environments: Environment[];
+}
+export interface TokenList extends Paged {
+  tokens: Token[];
+}
+
+export interface Token {
+  id: string;
+  description: string;
+  project: string;
+  /** Absent: every environment of the project. */
+  environment?: string;
+  state: 'active' | 'rotated' | 'expired' | 'revoked';
+  createdAt: string;
+  /** Who made it; absent where that is not known. */
+  createdBy?: string;
+  expiresAt: string;
+  revokedAt?: string;
+  /** Absent: never used. */
+  lastUsedAt?: string;
+  /** What used it last, such as "Grafana"; absent where that is not known. */
+  lastClient?: string;
+  /** The id of its successor. */
+  replacedBy?: string;
+}
+
+export interface NewToken {
+  description: string;
+  /** Absent: every environment of the project. */
+  environment?: string;
+  lifetimeSeconds: number;
+}
+
+/** The one answer that shows a token itself. */
+export interface TokenSecret {
+  token: Token;
+  secret: string;
+  /** What a rotation has replaced. */
+  replaced?: Token;
+}
+
+export type HopStatus = 'ok' | 'failed' | 'skipped';
+
+export interface Hop {
+  name: string;
+  status: HopStatus;
+  found: string;
+  cause?: string;
+  /** YAML for kubectl apply -f -. */
+  apply?: string;
+}
+
+export interface Diagnosis {
+  project: string;
+  environment: string;
+  target: string;
+  hops: Hop[];
+}
+
+export interface Provisioning {
+  url: string;
+  /** The word in the snippets in whose place the token belongs. */
+  placeholder: string;
+  snippets: Snippet[];
+}
+
+export interface Snippet {
+  kind: 'grafana' | 'perses' | 'perses-kubernetes' | 'promtool' | 'curl';
+  title: string;
+  /** Where it belongs and what it does, in a sentence. */
+  description: string;
+  /** A name for the file; absent: it is a command. */
+  file?: string;
+  text: string;
+}
+
+/** Every error of the gateway: the sentence is for the person who reads it. */
+export interface ErrorBody {
+  status: 'error';
+  errorType: string;
+  error: string;
+}
