@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 )
 
 // Errors that an Authenticator returns, wrapped around the cause. The caller of
@@ -33,6 +34,11 @@ const (
 	// KindKubernetes is whoever a Kubernetes API server says it is. Its ID is
 	// the user name, or a part of the token's hash while nobody has told that.
 	KindKubernetes Kind = "kubernetes"
+	// KindLocal is a user of the users file who has signed in. Its ID is the name.
+	KindLocal Kind = "local"
+	// KindOIDC is a user of the OpenID provider who has signed in. Its ID is the
+	// name that a claim gives.
+	KindOIDC Kind = "oidc"
 )
 
 // Principal is who calls. It is safe to log: it holds ids, never a credential.
@@ -58,6 +64,9 @@ type Grant struct {
 	// WholeProject extends the grant to every environment of the project,
 	// also to those that come later. EnvironmentUID is then ignored.
 	WholeProject bool
+	// Manage extends the grant to the project's endpoint tokens: to see, make,
+	// rotate and revoke them. It counts with WholeProject alone.
+	Manage bool
 }
 
 // Allows tells whether the grant covers that environment of that project.
@@ -103,6 +112,9 @@ type Access interface {
 	Query(context.Context, Resource) (Principal, error)
 	// Queryable tells of each resource whether the principal may query it.
 	Queryable(context.Context, []Resource) ([]bool, error)
+	// Manage returns nil where the principal may manage the endpoint tokens of
+	// the project that is that namespace of that cluster.
+	Manage(ctx context.Context, cluster, namespace string) error
 }
 
 // MayQuery tells whether any grant covers that environment of that project. A
@@ -117,6 +129,30 @@ func (i *Identity) MayQuery(projectUID, environmentUID string) bool {
 		}
 	}
 	return false
+}
+
+// MayManage tells whether any grant covers the endpoint tokens of the project. A
+// nil Identity may nothing.
+func (i *Identity) MayManage(projectUID string) bool {
+	if i == nil || projectUID == "" {
+		return false
+	}
+	for _, g := range i.Grants {
+		if g.Manage && g.WholeProject && g.ProjectUID == projectUID {
+			return true
+		}
+	}
+	return false
+}
+
+// Browser vouches for requests of the page that somebody has signed in to. It
+// is asked where a request has no Authorization header, and only there.
+type Browser interface {
+	// Authenticate returns who is signed in, and the credential that goes
+	// upstream where callers' own do; it is empty for whoever has none. The
+	// error wraps ErrMissing where the request carries no session or does not
+	// come from the page, ErrInvalid or ErrUnavailable.
+	Authenticate(context.Context, *http.Request) (*Identity, Credential, error)
 }
 
 // Authenticator vouches for one kind of credential. What it returns may leave

@@ -143,6 +143,27 @@ func TestGrants(t *testing.T) {
 	}
 }
 
+func TestMayManage(t *testing.T) {
+	for _, c := range []struct {
+		grant Grant
+		want  bool
+	}{
+		{Grant{}, false},
+		{Grant{ProjectUID: "p", WholeProject: true}, false},
+		{Grant{ProjectUID: "p", EnvironmentUID: "e", Manage: true}, false},
+		{Grant{ProjectUID: "q", WholeProject: true, Manage: true}, false},
+		{Grant{ProjectUID: "p", WholeProject: true, Manage: true}, true},
+	} {
+		if got := (&Identity{Grants: []Grant{{}, c.grant}}).MayManage("p"); got != c.want {
+			t.Errorf("%+v manages p: %v", c.grant, got)
+		}
+	}
+	var nobody *Identity
+	if nobody.MayManage("p") || (&Identity{Grants: []Grant{{WholeProject: true, Manage: true}}}).MayManage("") {
+		t.Error("a project without UID is managed")
+	}
+}
+
 func TestPrincipalInLogs(t *testing.T) {
 	var out bytes.Buffer
 	slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "principal", Principal{Kind: KindEndpointToken, ID: "7"})
