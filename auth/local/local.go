@@ -6,6 +6,8 @@ package local
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"runtime"
 	"slices"
@@ -160,4 +162,16 @@ func (g *gate) enter(ctx context.Context) (leave func(), err error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// Stamp changes with the password of the user of that name: whoever signed in
+// with another one is to sign in again. It tells nothing of the password, and is
+// empty where there is no such user.
+func (u *Users) Stamp(name string) string {
+	a := u.byName[name]
+	if a == nil {
+		return ""
+	}
+	sum := sha256.Sum256(append([]byte(a.hash.cost.scheme+"\x00"+string(a.hash.salt)), a.hash.secret()...))
+	return hex.EncodeToString(sum[:8])
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -104,4 +105,47 @@ func TestVerifyWhileReloading(t *testing.T) {
 		}
 	})
 	wait.Wait()
+}
+
+// TestStamp: it changes with the password, and with nothing else.
+func TestStamp(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users.yaml")
+	hash := func(password string) string {
+		h, err := Hash(password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	if err := Add(path, User{Name: "anna"}, hash("correct horse battery")); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := s.Users().Stamp("anna")
+	if first == "" || s.Users().Stamp("boris") != "" {
+		t.Errorf("stamps %q, %q", first, s.Users().Stamp("boris"))
+	}
+	for _, c := range []struct {
+		edit    func() error
+		changes bool
+	}{
+		{func() error { return SetDisabled(path, "anna", true) }, false},
+		{func() error { return SetDisabled(path, "anna", false) }, false},
+		{func() error { return SetPassword(path, "anna", hash("another horse battery")) }, true},
+		{func() error { return SetPassword(path, "anna", hash("correct horse battery")) }, true},
+	} {
+		before := s.Users().Stamp("anna")
+		if err := errors.Join(c.edit(), s.Reload()); err != nil {
+			t.Fatal(err)
+		}
+		if changed := s.Users().Stamp("anna") != before; changed != c.changes {
+			t.Errorf("changed: %v, want %v", changed, c.changes)
+		}
+	}
+	if s.Users().Stamp("anna") == first {
+		t.Error("the same password made again has the same stamp")
+	}
 }
