@@ -8,14 +8,19 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"math"
+	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/promgate/promgate/auth"
 )
 
 // ErrNotFound means that no token has the id.
 var ErrNotFound = errors.New("no such token")
+
+// MaxCreatedBy bounds Draft.CreatedBy, Rotation.By and Record.CreatedBy, in bytes.
+const MaxCreatedBy = 256
 
 // Scope is what a token opens: one environment, or every environment of a
 // project. UIDs decide; names are for people.
@@ -36,7 +41,11 @@ type Record struct {
 	KeyID       string
 	Scope       Scope
 	Description string
-	CreatedAt   time.Time
+	// CreatedBy is who made the token, as a principal is logged, such as
+	// "local:anna"; empty: unknown. It is for display alone: where a store keeps
+	// tokens, others than the gateway may be able to write it.
+	CreatedBy string
+	CreatedAt time.Time
 	// ExpiresAt is when the token ends; never later than the token's own exp,
 	// earlier when a rotation has cut it short.
 	ExpiresAt time.Time
@@ -47,6 +56,21 @@ type Record struct {
 	LastUsedAt time.Time
 	// ReplacedBy is the id of the token that a rotation made, or empty.
 	ReplacedBy string
+}
+
+// CleanCreatedBy is what a store keeps of a text for Record.CreatedBy: valid
+// UTF-8 within MaxCreatedBy, with "…" in place of what is cut off. Names come
+// from elsewhere, and a long one is no reason to refuse a token.
+func CleanCreatedBy(text string) string {
+	const cut = "…"
+	if len(text) > MaxCreatedBy {
+		end := MaxCreatedBy - len(cut)
+		for end > 0 && !utf8.RuneStart(text[end]) {
+			end--
+		}
+		text = text[:end] + cut
+	}
+	return strings.ToValidUTF8(text, "")
 }
 
 // State is a token's standing at one moment.
@@ -156,8 +180,20 @@ func (s *Snapshot) Stale(now time.Time, bound time.Duration) (whole, partly bool
 type Draft struct {
 	Scope       Scope
 	Description string
+	// CreatedBy is who makes the token, as a principal is logged; empty: unknown.
+	// Of what is longer than MaxCreatedBy the begin is stored.
+	CreatedBy string
 	// Lifetime is how long the token is good; more than zero.
 	Lifetime time.Duration
+}
+
+// Rotation is how a token is to be replaced by its successor.
+type Rotation struct {
+	// Overlap is how long the old token stays good, unless its own end is
+	// earlier; zero ends it at once.
+	Overlap time.Duration
+	// By is who rotates, and so the successor's CreatedBy.
+	By string
 }
 
 // Minter makes the token of a record, signed with the key.
@@ -178,7 +214,7 @@ type Store interface {
 	// and lifetime, and lets the old one end after the overlap, if that is
 	// earlier than its own end. A token that is revoked, expired or replaced
 	// already is an error that says so. It returns both records.
-	Rotate(ctx context.Context, id string, overlap time.Duration) (next Record, token string, old Record, err error)
+	Rotate(ctx context.Context, id string, r Rotation) (next Record, token string, old Record, err error)
 	// RotateKeys makes a new signing key, which signs every token from now on.
 	RotateKeys(context.Context) (Key, error)
 }

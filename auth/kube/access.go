@@ -1,7 +1,6 @@
 package kube
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -42,10 +41,7 @@ func (w *caller) Query(ctx context.Context, r auth.Resource) (auth.Principal, er
 	clusters, principal := w.authenticator.set(), w.identity.Principal
 	c := clusterOf(clusters, r)
 	if c == nil {
-		if err := w.goodAnywhere(ctx, clusters); err != nil {
-			return principal, err
-		}
-		return principal, fmt.Errorf("%w: no cluster that Kubernetes tokens open has that", auth.ErrForbidden)
+		return principal, w.nothingThere(ctx, clusters)
 	}
 	switch {
 	case c.UserCredentials != r.AsCaller:
@@ -58,11 +54,7 @@ func (w *caller) Query(ctx context.Context, r auth.Resource) (auth.Principal, er
 	case err != nil:
 		return principal, err
 	case is.value.user == nil:
-		// Good elsewhere, it tells no more here than where there is nothing.
-		if err := w.goodAnywhere(ctx, clusters); err != nil && !errors.Is(err, auth.ErrInvalid) || err == nil {
-			return principal, cmp.Or(err, fmt.Errorf("%w: cluster %s does not accept it", auth.ErrForbidden, c.Connection.Name))
-		}
-		return principal, fmt.Errorf("%w: cluster %s: %s", auth.ErrInvalid, c.Connection.Name, is.value.reason)
+		return principal, w.refusedBy(ctx, clusters, c, is.value.reason)
 	}
 	principal.ID = is.value.user.Username
 	d, err := c.decide(ctx, w, is, r.Namespace, r.Name)
@@ -70,9 +62,58 @@ func (w *caller) Query(ctx context.Context, r auth.Resource) (auth.Principal, er
 	case err != nil:
 		return principal, err
 	case !d.all:
-		return principal, forbidden(principal.ID, r, d.reason)
+		return principal, forbidden(principal.ID, "get services/proxy "+r.Name, r.Namespace, r.Cluster, d.reason)
 	}
 	return principal, nil
+}
+
+// Manage implements auth.Access. Also where the API server decides on queries
+// itself it is asked here: endpoint tokens are written with the gateway's own
+// credentials, so that nobody would decide after it.
+func (w *caller) Manage(ctx context.Context, clusterName, namespace string) error {
+	clusters := w.authenticator.set()
+	c := clusters[clusterName]
+	if c == nil || namespace == "" { // to RBAC the latter would mean all
+		return w.nothingThere(ctx, clusters)
+	}
+	is, err := c.identify(ctx, w)
+	switch {
+	case err != nil:
+		return err
+	case is.value.user == nil:
+		return w.refusedBy(ctx, clusters, c, is.value.reason)
+	}
+	d, err := c.decideManage(ctx, w, is, namespace)
+	switch {
+	case err != nil:
+		return err
+	case d.invalid:
+		return w.refusedBy(ctx, clusters, c, d.reason)
+	case !d.all:
+		return forbidden(is.value.user.Username, "create "+tokensResource+"."+tokensGroup, namespace, clusterName, d.reason)
+	}
+	return nil
+}
+
+// nothingThere is the error for what no cluster has: a token that is good
+// nowhere is told so, as everywhere.
+func (w *caller) nothingThere(ctx context.Context, clusters map[string]*cluster) error {
+	if err := w.goodAnywhere(ctx, clusters); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: no cluster that Kubernetes tokens open has that", auth.ErrForbidden)
+}
+
+// refusedBy is the error for a token that a cluster does not accept. Good
+// elsewhere, it tells no more here than where there is nothing.
+func (w *caller) refusedBy(ctx context.Context, clusters map[string]*cluster, c *cluster, reason string) error {
+	switch err := w.goodAnywhere(ctx, clusters); {
+	case err == nil:
+		return fmt.Errorf("%w: cluster %s does not accept it", auth.ErrForbidden, c.Connection.Name)
+	case !errors.Is(err, auth.ErrInvalid):
+		return err
+	}
+	return fmt.Errorf("%w: cluster %s: %s", auth.ErrInvalid, c.Connection.Name, reason)
 }
 
 // otherMode is the refusal for a moment: the route and the cluster are of two
@@ -81,12 +122,11 @@ func otherMode(r auth.Resource) error {
 	return fmt.Errorf("%w: the credentials of cluster %s are being changed", auth.ErrUnavailable, r.Cluster)
 }
 
-func forbidden(user string, r auth.Resource, reason string) error {
+func forbidden(user, what, namespace, clusterName, reason string) error {
 	if reason != "" {
 		reason = ": " + reason
 	}
-	return fmt.Errorf("%w: %q may not get services/proxy %s in namespace %s of cluster %s%s",
-		auth.ErrForbidden, user, r.Name, r.Namespace, r.Cluster, reason)
+	return fmt.Errorf("%w: %q may not %s in namespace %s of cluster %s%s", auth.ErrForbidden, user, what, namespace, clusterName, reason)
 }
 
 // errGood ends the search for a cluster that accepts a token.
@@ -112,7 +152,7 @@ func (w *caller) goodAnywhere(ctx context.Context, clusters map[string]*cluster)
 			case is.value.user != nil:
 				return errGood
 			default:
-				reasons = append(reasons, "cluster "+c.Connection.Name+": "+is.value.reason)
+				reasons = append(reasons, c.refusal(is.value))
 			}
 			return nil
 		})
@@ -124,6 +164,12 @@ func (w *caller) goodAnywhere(ctx context.Context, clusters map[string]*cluster)
 		return unknown
 	}
 	slices.Sort(reasons)
+	return invalidEverywhere(reasons)
+}
+
+// invalidEverywhere is the error for a token that no cluster accepts, with the
+// reason of each.
+func invalidEverywhere(reasons []string) error {
 	text := "no cluster that Kubernetes tokens open accepts it"
 	for _, reason := range reasons {
 		text += "; " + reason

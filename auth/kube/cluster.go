@@ -23,6 +23,9 @@ type cluster struct {
 	onReview func(review, result string)
 	tokens   *memory[verdict]
 	access   *memory[decision]
+	// managing is apart from access: no Service's name is taken for what it
+	// remembers, and no flood of names displaces it.
+	managing *memory[decision]
 	// waiting holds the reviews that are under way and those that wait for it.
 	waiting *semaphore.Weighted
 	asking  *semaphore.Weighted
@@ -35,7 +38,7 @@ type cluster struct {
 func newCluster(c Cluster, o Options) *cluster {
 	return &cluster{
 		Cluster: c, logger: o.Logger, onReview: o.OnReview,
-		tokens: newMemory[verdict](), access: newMemory[decision](),
+		tokens: newMemory[verdict](), access: newMemory[decision](), managing: newMemory[decision](),
 		waiting: semaphore.NewWeighted(MaxWaiting), asking: semaphore.NewWeighted(MaxReviews),
 		forbidden: map[kind]bool{},
 	}
@@ -49,7 +52,11 @@ type verdict struct {
 	reason string
 }
 
-// decision is what RBAC says of one Service, or of those of a namespace.
+// refusal tells why the token is not good there.
+func (c *cluster) refusal(v verdict) string { return "cluster " + c.Connection.Name + ": " + v.reason }
+
+// decision is what RBAC says of one Service, of those of a namespace, or of the
+// namespace's endpoint tokens.
 type decision struct {
 	// all that was asked for is allowed.
 	all bool
@@ -93,10 +100,25 @@ func (c *cluster) decide(ctx context.Context, who *caller, is answer[verdict], n
 	if a, found := c.access.get(q); found {
 		return a.value, nil
 	}
-	a, err := c.access.ask(ctx, q, func() (a answer[decision], err error) {
-		k, review := c.accessReview(is.value.user, name)
+	return c.ask(ctx, who, is, c.access, q, get(namespace, name))
+}
+
+// decideManage tells whether the token opens the endpoint tokens of a namespace.
+// It needs to be good there.
+func (c *cluster) decideManage(ctx context.Context, who *caller, is answer[verdict], namespace string) (decision, error) {
+	q := question{token: who.hash, namespace: namespace}
+	if a, found := c.managing.get(q); found {
+		return a.value, nil
+	}
+	return c.ask(ctx, who, is, c.managing, q, manage(namespace))
+}
+
+// ask has RBAC asked, and the answer remembered.
+func (c *cluster) ask(ctx context.Context, who *caller, is answer[verdict], m *memory[decision], q question, about *attributes) (decision, error) {
+	a, err := m.ask(ctx, q, func() (a answer[decision], err error) {
+		k, review := c.accessReview(is.value.user, about)
 		a.until, err = c.run(k, func(ctx context.Context) (all, some bool, err error) {
-			a.value, err = review(ctx, who, namespace, name)
+			a.value, err = review(ctx, who, about)
 			return a.value.all, a.value.all || len(a.value.names) > 0, err
 		})
 		// It was decided for that user and those groups: whose the token is now is

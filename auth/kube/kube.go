@@ -29,7 +29,8 @@ const (
 	// NegativeFor is how long any other answer is remembered.
 	NegativeFor = 5 * time.Second
 	// MaxRemembered bounds how many answers are remembered of each cluster, of
-	// those that tell whose a token is and of those that tell what it opens.
+	// those that tell whose a token is, of those that tell what it opens, and of
+	// those that tell whose endpoint tokens it manages.
 	MaxRemembered = 16384
 	// MaxReviews bounds the reviews that one API server has to answer at once.
 	MaxReviews = 64
@@ -134,6 +135,15 @@ func (a *Authenticator) Recognizes(c auth.Credential) bool {
 // Authenticate asks nobody: the Identity's Access does, when it is known what
 // the caller wants. The Principal's ID is a part of the token's hash.
 func (a *Authenticator) Authenticate(_ context.Context, c auth.Credential) (*auth.Identity, error) {
+	who, err := a.caller(c)
+	if err != nil {
+		return nil, err
+	}
+	return &who.identity, nil
+}
+
+// caller is who sent the credential, whom nobody was asked about yet.
+func (a *Authenticator) caller(c auth.Credential) (*caller, error) {
 	if !a.Recognizes(c) {
 		return nil, fmt.Errorf("%w: it is no Kubernetes token", auth.ErrInvalid)
 	}
@@ -141,7 +151,7 @@ func (a *Authenticator) Authenticate(_ context.Context, c auth.Credential) (*aut
 	text := append(make([]byte, 0, 32), "sha256:"...)
 	text = hex.AppendEncode(text, who.hash[:6])
 	who.identity = auth.Identity{Principal: auth.Principal{Kind: auth.KindKubernetes, ID: string(text)}, Access: who}
-	return &who.identity, nil
+	return who, nil
 }
 
 // digest is the token's SHA-256. Most tokens fit the buffer, which stays off

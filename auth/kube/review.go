@@ -122,67 +122,90 @@ func (c *cluster) reviewSelf(ctx context.Context, who *caller) (verdict, error) 
 	case refused:
 		return verdict{reason: "the API server does not accept it"}, nil
 	}
-	// The API server knows the rest when it is asked with the token.
-	return isUser(authenticationv1.UserInfo{Username: answer.Status.UserInfo.Username}), nil
+	// The groups are for display alone: the API server knows them, and the rest,
+	// when it is asked with the token.
+	user := answer.Status.UserInfo
+	return isUser(authenticationv1.UserInfo{Username: user.Username, Groups: user.Groups}), nil
 }
 
 // accessReview picks how the cluster is asked what the user may.
-func (c *cluster) accessReview(user *authenticationv1.UserInfo, name string) (kind, func(ctx context.Context, who *caller, namespace, name string) (decision, error)) {
+func (c *cluster) accessReview(user *authenticationv1.UserInfo, about *attributes) (kind, func(context.Context, *caller, *attributes) (decision, error)) {
 	switch {
-	case c.UserCredentials && name == "":
+	case c.UserCredentials && allServices(about):
 		return selfRulesReview, c.reviewRules
 	case c.UserCredentials:
 		return selfAccessReview, c.reviewSelfAccess
 	}
-	return subjectAccessReview, func(ctx context.Context, who *caller, namespace, name string) (decision, error) {
-		return c.reviewAccess(ctx, who, user, namespace, name)
+	return subjectAccessReview, func(ctx context.Context, who *caller, about *attributes) (decision, error) {
+		return c.reviewAccess(ctx, who, user, about)
 	}
 }
 
 // reviewAccess asks with the gateway's own credentials what the user may.
-func (c *cluster) reviewAccess(ctx context.Context, who *caller, user *authenticationv1.UserInfo, namespace, name string) (decision, error) {
+func (c *cluster) reviewAccess(ctx context.Context, who *caller, user *authenticationv1.UserInfo, about *attributes) (decision, error) {
 	extra := make(map[string]authorizationv1.ExtraValue, len(user.Extra))
 	for key, values := range user.Extra {
 		extra[key] = authorizationv1.ExtraValue(values)
 	}
 	var answer authorizationv1.SubjectAccessReview
 	_, err := c.post(ctx, subjectAccessReview, who, &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-		ResourceAttributes: get(namespace, name),
+		ResourceAttributes: about,
 		User:               user.Username, UID: user.UID, Groups: user.Groups, Extra: extra,
 	}}, &answer)
-	return who.decided(answer.Status, name), err
+	return who.decided(answer.Status, about), err
 }
 
 // reviewSelfAccess asks with the token itself what it opens.
-func (c *cluster) reviewSelfAccess(ctx context.Context, who *caller, namespace, name string) (decision, error) {
+func (c *cluster) reviewSelfAccess(ctx context.Context, who *caller, about *attributes) (decision, error) {
 	var answer authorizationv1.SelfSubjectAccessReview
 	refused, err := c.post(ctx, selfAccessReview, who, &authorizationv1.SelfSubjectAccessReview{
-		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: get(namespace, name)},
+		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: about},
 	}, &answer)
 	if refused {
 		return notAccepted, nil
 	}
-	return who.decided(answer.Status, name), err
+	return who.decided(answer.Status, about), err
 }
 
-// get is what a query asks RBAC for.
-func get(namespace, name string) *authorizationv1.ResourceAttributes {
-	return &authorizationv1.ResourceAttributes{Verb: "get", Resource: "services", Subresource: "proxy", Namespace: namespace, Name: name}
+// tokensGroup and tokensResource are those of the EndpointTokens, which
+// deploy/kubernetes/crd declares.
+const (
+	tokensGroup    = "promgate.io"
+	tokensResource = "endpointtokens"
+)
+
+// attributes is what RBAC is asked for.
+type attributes = authorizationv1.ResourceAttributes
+
+// get is what a query needs.
+func get(namespace, name string) *attributes {
+	return &attributes{Verb: "get", Resource: "services", Subresource: "proxy", Namespace: namespace, Name: name}
 }
 
-func (w *caller) decided(status authorizationv1.SubjectAccessReviewStatus, name string) decision {
+// manage is the right to make endpoint tokens, with which goes all else about
+// them.
+func manage(namespace string) *attributes {
+	return &attributes{Verb: "create", Group: tokensGroup, Resource: tokensResource, Namespace: namespace}
+}
+
+// allServices tells whether all names are asked for at once.
+func allServices(about *attributes) bool {
+	return about.Resource == "services" && about.Name == ""
+}
+
+func (w *caller) decided(status authorizationv1.SubjectAccessReviewStatus, about *attributes) decision {
 	allowed := status.Allowed && !status.Denied
-	return decision{all: allowed, incomplete: !allowed && name == "", reason: w.clean(status.EvaluationError)}
+	return decision{all: allowed, incomplete: !allowed && allServices(about), reason: w.clean(status.EvaluationError)}
 }
 
 // notAccepted is the decision on a token that was good a moment ago.
 var notAccepted = decision{invalid: true, reason: "the API server does not accept it any more"}
 
 // reviewRules asks with the token itself what it opens in a namespace.
-func (c *cluster) reviewRules(ctx context.Context, who *caller, namespace, _ string) (decision, error) {
+func (c *cluster) reviewRules(ctx context.Context, who *caller, about *attributes) (decision, error) {
 	var answer authorizationv1.SelfSubjectRulesReview
 	refused, err := c.post(ctx, selfRulesReview, who, &authorizationv1.SelfSubjectRulesReview{
-		Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: namespace},
+		Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: about.Namespace},
 	}, &answer)
 	if refused {
 		return notAccepted, nil

@@ -49,6 +49,8 @@ func (a asked) String() string {
 	spec, _ := a.body["spec"].(map[string]any)
 	about, _ := spec["resourceAttributes"].(map[string]any)
 	switch {
+	case about != nil && about["resource"] != "services":
+		text += fmt.Sprintf(" %s %s.%s in %s", about["verb"], about["resource"], about["group"], about["namespace"])
 	case about != nil && about["name"] != nil:
 		text += fmt.Sprintf(" %s/%s", about["namespace"], about["name"])
 	case about != nil:
@@ -65,7 +67,8 @@ type server struct {
 	mu sync.Mutex
 	// tokens are the users' names by their tokens.
 	tokens map[string]string
-	// allowed has "user namespace/name", or "user namespace" for all names.
+	// allowed has "user namespace/name", "user namespace" for all names, or what
+	// mayManage makes.
 	allowed map[string]bool
 	// rules are the status of rules reviews, by namespace.
 	rules map[string]string
@@ -315,6 +318,14 @@ func (w *world) list(t testing.TB, token string, resources ...auth.Resource) ([]
 	}
 	w.check(t, err)
 	return open, err
+}
+
+// manage asks whether the token opens the endpoint tokens of a project.
+func (w *world) manage(t testing.TB, token, cluster, namespace string) error {
+	t.Helper()
+	err := w.access(t, token).Manage(t.Context(), cluster, namespace)
+	w.check(t, err)
+	return err
 }
 
 func (w *world) check(t testing.TB, err error) {

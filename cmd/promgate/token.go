@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os/user"
+	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/prometheus/common/model"
 	"github.com/spf13/cobra"
@@ -18,6 +21,9 @@ import (
 
 // maxDescription keeps a line of token list readable.
 const maxDescription = 200
+
+// maxName is how much of a name a line of token list has room for, in letters.
+const maxName = 40
 
 func tokenCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -92,7 +98,7 @@ func tokenCreateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			record, token, err := s.Create(c.Context(), tokens.Draft{Scope: scope, Description: *description, Lifetime: lifetime})
+			record, token, err := s.Create(c.Context(), tokens.Draft{Scope: scope, Description: *description, CreatedBy: operator(), Lifetime: lifetime})
 			if err != nil {
 				return err
 			}
@@ -102,6 +108,15 @@ func tokenCreateCommand() *cobra.Command {
 		})
 	}
 	return c
+}
+
+// operator is who runs the program, as it is noted beside a token.
+func operator() string {
+	u, err := user.Current()
+	if err != nil || u.Username == "" {
+		return "cli" // such as in a container, whose user has no name
+	}
+	return "cli:" + u.Username
 }
 
 // parseLifetime reads a positive duration in Go's form (720h) or Prometheus' (30d).
@@ -181,7 +196,7 @@ the new one is put in place.`,
 			return err
 		}
 		return withStore(c, *path, func(s server.TokenStore, _ *config.Config) error {
-			next, token, old, err := s.Rotate(c.Context(), args[0], stay)
+			next, token, old, err := s.Rotate(c.Context(), args[0], tokens.Rotation{Overlap: stay, By: operator()})
 			if err != nil {
 				return unknownToken(args[0], err)
 			}
@@ -219,6 +234,7 @@ type tokenItem struct {
 	Project     string     `json:"project"`
 	Environment string     `json:"environment,omitempty"`
 	Description string     `json:"description"`
+	CreatedBy   string     `json:"createdBy,omitempty"`
 	Created     time.Time  `json:"created"`
 	Expires     time.Time  `json:"expires"`
 	LastUsed    *time.Time `json:"lastUsed,omitempty"`
@@ -230,7 +246,7 @@ func tokenItems(records []tokens.Record) []tokenItem {
 	items := make([]tokenItem, 0, len(records))
 	for _, r := range records {
 		item := tokenItem{
-			ID: r.ID, Project: r.Scope.Project, Environment: r.Scope.Environment, Description: r.Description,
+			ID: r.ID, Project: r.Scope.Project, Environment: r.Scope.Environment, Description: r.Description, CreatedBy: r.CreatedBy,
 			Created: r.CreatedAt.UTC(), Expires: r.ExpiresAt.UTC(), State: string(r.State(time.Now())), ReplacedBy: r.ReplacedBy,
 		}
 		if !r.LastUsedAt.IsZero() {
@@ -244,27 +260,38 @@ func tokenItems(records []tokens.Record) []tokenItem {
 
 func printTokens(out io.Writer, items []tokenItem) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tSCOPE\tSTATE\tCREATED\tEXPIRES\tLAST USED\tDESCRIPTION")
+	fmt.Fprintln(w, "ID\tSCOPE\tSTATE\tCREATED\tEXPIRES\tLAST USED\tCREATED BY\tDESCRIPTION")
 	for _, t := range items {
-		scope, used := t.Project+"/*", "never"
+		scope, used, by := t.Project+"/*", "never", "unknown"
 		if t.Environment != "" {
 			scope = t.Project + "/" + t.Environment
 		}
 		if t.LastUsed != nil {
 			used = t.LastUsed.Format(time.RFC3339)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, scope, t.State, t.Created.Format(time.RFC3339), t.Expires.Format(time.RFC3339), used, printable(t.Description))
+		if t.CreatedBy != "" {
+			by = brief(printable(t.CreatedBy))
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, scope, t.State, t.Created.Format(time.RFC3339), t.Expires.Format(time.RFC3339), used, by, printable(t.Description))
 	}
 	return w.Flush()
 }
 
-// printable keeps a description from moving the cursor of whoever lists it.
+// printable keeps what others wrote from moving the cursor of whoever lists it,
+// and from being read in another order.
 func printable(s string) string {
-	out := []rune(s)
-	for i, r := range out {
-		if r < 0x20 || r == 0x7f {
-			out[i] = ' '
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
 		}
+		return r
+	}, s)
+}
+
+// brief keeps one long name from making every line of token list as long.
+func brief(s string) string {
+	if all := []rune(s); len(all) > maxName {
+		return string(all[:maxName-1]) + "…"
 	}
-	return string(out)
+	return s
 }

@@ -85,14 +85,14 @@ func TestTokenLife(t *testing.T) {
 		return nil
 	})
 	item := listTokens(t, p.config)[id]
-	if item.Project != "shop" || item.Environment != "production" || item.State != "active" ||
+	if item.Project != "shop" || item.Environment != "production" || item.State != "active" || item.CreatedBy != operator() ||
 		item.Expires.Sub(item.Created) != 30*24*time.Hour || time.Since(item.Created) > patience || item.LastUsed.Before(item.Created) {
 		t.Errorf("got %+v", item)
 	}
 	list := succeed(t, "token", "list", "--config", p.config)
 	row := strings.Join([]string{id, "shop/production", "active", item.Created.Format(time.RFC3339),
-		item.Expires.Format(time.RFC3339), item.LastUsed.Format(time.RFC3339), "Grafana"}, `\s+`)
-	if !regexp.MustCompile(`^ID\s+SCOPE\s+STATE\s+CREATED\s+EXPIRES\s+LAST USED\s+DESCRIPTION\n` + row + `\n$`).MatchString(list) {
+		item.Expires.Format(time.RFC3339), item.LastUsed.Format(time.RFC3339), regexp.QuoteMeta(item.CreatedBy), "Grafana"}, `\s+`)
+	if !regexp.MustCompile(`^ID\s+SCOPE\s+STATE\s+CREATED\s+EXPIRES\s+LAST USED\s+CREATED BY\s+DESCRIPTION\n` + row + `\n$`).MatchString(list) {
 		t.Errorf("token list prints\n%s", list)
 	}
 
@@ -134,7 +134,7 @@ func TestTokenRotation(t *testing.T) {
 	items := listTokens(t, p.config)
 	secondID := items[firstID].ReplacedBy
 	second := items[secondID]
-	if items[firstID].State != "rotated" || second.State != "active" || second.Description != "first" || second.Environment != "staging" {
+	if items[firstID].State != "rotated" || second.State != "active" || second.Description != "first" || second.Environment != "staging" || second.CreatedBy != operator() {
 		t.Errorf("got %+v", items)
 	}
 	if left := time.Until(items[firstID].Expires); left < 50*time.Minute || left > time.Hour {

@@ -21,15 +21,17 @@ func (s *Store) Create(ctx context.Context, d tokens.Draft) (tokens.Record, stri
 // Rotate makes a token's successor, and lets the old one end after the overlap
 // if that is earlier than its own end. An old token that is not good any more,
 // or was replaced already, is an error that says so.
-func (s *Store) Rotate(ctx context.Context, id string, overlap time.Duration) (next tokens.Record, token string, old tokens.Record, err error) {
+func (s *Store) Rotate(ctx context.Context, id string, r tokens.Rotation) (next tokens.Record, token string, old tokens.Record, err error) {
 	if old, err = s.Get(ctx, id); err != nil {
 		return next, "", old, err
 	}
-	next, token, err = s.issue(ctx, tokens.Draft{Scope: old.Scope, Description: old.Description, Lifetime: old.ExpiresAt.Sub(old.CreatedAt)})
+	next, token, err = s.issue(ctx, tokens.Draft{
+		Scope: old.Scope, Description: old.Description, CreatedBy: r.By, Lifetime: old.ExpiresAt.Sub(old.CreatedAt),
+	})
 	if err != nil {
 		return next, "", old, err
 	}
-	if err = s.Replace(ctx, id, next, next.CreatedAt.Add(overlap)); err != nil {
+	if err = s.Replace(ctx, id, next, next.CreatedAt.Add(r.Overlap)); err != nil {
 		return next, "", old, err
 	}
 	old, err = s.Get(ctx, id)
@@ -47,7 +49,8 @@ func (s *Store) issue(ctx context.Context, d tokens.Draft) (tokens.Record, strin
 	}
 	now := s.now().UTC().Truncate(time.Second)
 	r := tokens.Record{
-		ID: randomID(), KeyID: key.ID, Scope: d.Scope, Description: d.Description, CreatedAt: now, ExpiresAt: now.Add(d.Lifetime),
+		ID: randomID(), KeyID: key.ID, Scope: d.Scope, Description: d.Description,
+		CreatedBy: tokens.CleanCreatedBy(d.CreatedBy), CreatedAt: now, ExpiresAt: now.Add(d.Lifetime),
 	}
 	token, err := s.mint(key, s.issuer, r)
 	if err != nil {

@@ -93,7 +93,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	}{
 		{"garbage", write(strings.Repeat("garbage ", 1000)), "promgate.db is damaged or not a database; restore it"},
 		{"damaged inside", damage, "promgate.db is damaged"},
-		{"newer", execute("PRAGMA user_version = 2"), "has version 2, this program knows versions up to 1; use the newer program"},
+		{"newer", execute("PRAGMA user_version = 3"), "has version 3, this program knows versions up to 2; use the newer program"},
 		{"of another program", execute("PRAGMA application_id = 7"), "is the database of another program"},
 		{"tables of another program", execute("PRAGMA application_id = 0; PRAGMA user_version = 0"), "is the database of another program"},
 		{"a directory", func(t *testing.T, dir string) {

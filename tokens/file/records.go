@@ -11,11 +11,11 @@ import (
 )
 
 const recordColumns = `id, key_id, project, project_uid, environment, environment_uid, description,
-	created_at, expires_at, revoked_at, last_used_at, replaced_by`
+	created_at, expires_at, revoked_at, last_used_at, replaced_by, created_by`
 
 // Insert adds the record of a token that was just made. It refuses a record
 // without id, key id, project UID or end, one of an environment without its
-// UID, and an id that is taken.
+// UID, one with a CreatedBy that is too long, and an id that is taken.
 func (s *Store) Insert(ctx context.Context, r tokens.Record) error {
 	if err := validate(r); err != nil {
 		return fmt.Errorf("store token: %w", err)
@@ -37,14 +37,16 @@ func validate(r tokens.Record) error {
 		return errors.New("the record's scope needs both name and UID of the environment, or neither")
 	case r.ExpiresAt.IsZero():
 		return errors.New("the record has no end")
+	case len(r.CreatedBy) > tokens.MaxCreatedBy:
+		return fmt.Errorf("who made the token takes more than %d bytes", tokens.MaxCreatedBy)
 	}
 	return nil
 }
 
 func insert(ctx context.Context, tx *sql.Tx, r tokens.Record) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO tokens (`+recordColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)`,
+	_, err := tx.ExecContext(ctx, `INSERT INTO tokens (`+recordColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 		r.ID, r.KeyID, r.Scope.Project, r.Scope.ProjectUID, r.Scope.Environment, r.Scope.EnvironmentUID, r.Description,
-		toUnix(r.CreatedAt), toUnix(r.ExpiresAt), toUnix(r.RevokedAt), toUnix(r.LastUsedAt), r.ReplacedBy)
+		toUnix(r.CreatedAt), toUnix(r.ExpiresAt), toUnix(r.RevokedAt), toUnix(r.LastUsedAt), r.ReplacedBy, r.CreatedBy)
 	return err
 }
 
@@ -149,7 +151,7 @@ func scan(row interface{ Scan(...any) error }) (tokens.Record, error) {
 	var r tokens.Record
 	var created, expires, revoked, lastUsed int64
 	err := row.Scan(&r.ID, &r.KeyID, &r.Scope.Project, &r.Scope.ProjectUID, &r.Scope.Environment, &r.Scope.EnvironmentUID,
-		&r.Description, &created, &expires, &revoked, &lastUsed, &r.ReplacedBy)
+		&r.Description, &created, &expires, &revoked, &lastUsed, &r.ReplacedBy, &r.CreatedBy)
 	r.CreatedAt, r.ExpiresAt = fromUnix(created), fromUnix(expires)
 	r.RevokedAt, r.LastUsedAt = fromUnix(revoked), fromUnix(lastUsed)
 	return r, err

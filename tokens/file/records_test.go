@@ -19,6 +19,7 @@ func TestRecordsAreKept(t *testing.T) {
 	whole.CreatedAt = whole.CreatedAt.Add(time.Second)
 	full := record("a")
 	full.RevokedAt, full.LastUsedAt, full.ReplacedBy = full.CreatedAt, full.CreatedAt.Add(1), "b"
+	full.CreatedBy = "local:anna"
 	insertAll(t, s, full, whole)
 
 	other := open(t, Options{Dir: dir})
@@ -49,6 +50,7 @@ func TestInsertRefuses(t *testing.T) {
 		"environment without UID":  func(r *tokens.Record) { r.Scope.EnvironmentUID = "" },
 		"environment without name": func(r *tokens.Record) { r.Scope.Environment = "" },
 		"no end":                   func(r *tokens.Record) { r.ExpiresAt = time.Time{} },
+		"long maker":               func(r *tokens.Record) { r.CreatedBy = strings.Repeat("a", tokens.MaxCreatedBy+1) },
 	}
 	for name, change := range tests {
 		r := record("b")

@@ -12,7 +12,7 @@ import (
 const (
 	// schemaVersion is the database's user_version; a program opens no database
 	// of a version above its own.
-	schemaVersion = 1
+	schemaVersion = 2
 	// applicationID marks the file as promgate's; it spells "pmgt".
 	applicationID = 0x706d6774
 )
@@ -37,6 +37,7 @@ CREATE TABLE tokens (
 	revoked_at      INTEGER NOT NULL DEFAULT 0,
 	last_used_at    INTEGER NOT NULL DEFAULT 0,
 	replaced_by     TEXT NOT NULL DEFAULT '',
+	created_by      TEXT NOT NULL DEFAULT '',
 	CHECK ((environment = '') = (environment_uid = ''))
 ) STRICT, WITHOUT ROWID;
 
@@ -45,6 +46,12 @@ CREATE TABLE uids (
 	uid  TEXT NOT NULL UNIQUE
 ) STRICT, WITHOUT ROWID;
 `
+
+// migrations bring a database from the version before to that of the key. The
+// last one's result is what schema makes.
+var migrations = map[int]string{
+	2: `ALTER TABLE tokens ADD COLUMN created_by TEXT NOT NULL DEFAULT ''`,
+}
 
 // setUp brings the database to the present schema and returns the issuer. It
 // is safe for processes that start at the same time.
@@ -58,7 +65,7 @@ func (s *Store) setUp(ctx context.Context) (issuer string, err error) {
 	}
 	// Also where there is nothing to create: a database that cannot be written
 	// fails here and now.
-	if err := s.write(ctx, func(tx *sql.Tx) error { return s.create(ctx, tx) }); err != nil {
+	if err := s.write(ctx, func(tx *sql.Tx) error { return s.bringUp(ctx, tx) }); err != nil {
 		return "", err
 	}
 	var id string
@@ -69,22 +76,36 @@ func (s *Store) setUp(ctx context.Context) (issuer string, err error) {
 	return "promgate:" + id, nil
 }
 
-// create makes the tables, unless another process was quicker.
-func (s *Store) create(ctx context.Context, tx *sql.Tx) error {
+// bringUp makes the tables, or changes those of an older program, unless another
+// process was quicker.
+func (s *Store) bringUp(ctx context.Context, tx *sql.Tx) error {
 	version, err := s.version(ctx, tx)
 	if err != nil {
 		return err
 	}
-	if version != 0 {
-		// Deletes nothing, and fails on a file that cannot be written.
-		_, err := tx.ExecContext(ctx, `DELETE FROM meta WHERE key = ''`)
+	if version == 0 {
+		return create(ctx, tx)
+	}
+	// Deletes nothing, and fails on a file that cannot be written.
+	if _, err := tx.ExecContext(ctx, `DELETE FROM meta WHERE key = ''`); err != nil {
 		return err
 	}
+	for version < schemaVersion {
+		version++
+		mark := fmt.Sprintf("; PRAGMA user_version = %d", version)
+		if _, err := tx.ExecContext(ctx, migrations[version]+mark); err != nil {
+			return fmt.Errorf("change the tables to version %d: %w", version, err)
+		}
+	}
+	return nil
+}
+
+func create(ctx context.Context, tx *sql.Tx) error {
 	marks := fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d;", applicationID, schemaVersion)
 	if _, err := tx.ExecContext(ctx, schema+marks); err != nil {
 		return fmt.Errorf("create tables: %w", err)
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES ('installation_id', ?)`, randomID())
+	_, err := tx.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES ('installation_id', ?)`, randomID())
 	return err
 }
 

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/promgate/promgate/tokens"
 )
 
 // mintEvents are what makes a process mint for the object grafana with the
@@ -134,7 +136,7 @@ func TestRotateCrash(t *testing.T) {
 					}
 					return 0, false
 				})
-				_, token, _, err := w.process("cli").rotate(t.Context(), first, time.Hour)
+				_, token, _, err := w.process("cli").rotate(t.Context(), first, tokens.Rotation{Overlap: time.Hour})
 				if over = err == nil; over != (token != "") {
 					t.Errorf("got %v, token %v", err, token != "")
 				}
@@ -163,7 +165,7 @@ func TestOvertaken(t *testing.T) {
 			}
 			if who == "a" && request == "PATCH "+secretsPath+"/s" && writes == 1 {
 				writes++
-				if _, _, _, err := other.rotate(t.Context(), w.object("grafana").Status.ID, time.Hour); err != nil {
+				if _, _, _, err := other.rotate(t.Context(), w.object("grafana").Status.ID, tokens.Rotation{Overlap: time.Hour}); err != nil {
 					t.Error(err)
 				}
 			}

@@ -60,6 +60,8 @@ type order struct {
 	lifetime time.Duration
 	// previous is the token that stays good beside it; nil: none.
 	previous *issued
+	// by is who had it made by a rotation; empty: nobody.
+	by string
 }
 
 // issue makes a token for an object and writes its status. Only a token that is
@@ -82,7 +84,7 @@ func (m *minter) issue(ctx context.Context, l located, o order) (located, string
 		end = e.UTC().Truncate(time.Second)
 	}
 	next := *l.object
-	next.Status.issued = issued{ID: l.nextID(), KeyID: key.ID, IssuedAt: &metav1.Time{Time: o.at}, ExpiresAt: &metav1.Time{Time: end}}
+	next.Status.issued = issued{ID: l.nextID(), KeyID: key.ID, IssuedAt: &metav1.Time{Time: o.at}, ExpiresAt: &metav1.Time{Time: end}, CreatedBy: o.by}
 	next.Status.ProjectUID, next.Status.Previous = uid, o.previous
 	token, err := m.s.options.Mint(key, issuer, next.record(&next.Status.issued))
 	if err != nil {
@@ -90,7 +92,7 @@ func (m *minter) issue(ctx context.Context, l located, o order) (located, string
 	}
 	changed, err := m.s.patchStatus(ctx, l, map[string]any{
 		"id": next.Status.ID, "keyID": key.ID, "projectUID": uid, "issuedAt": next.Status.IssuedAt, "expiresAt": next.Status.ExpiresAt,
-		"phase": phaseActive, "previous": next.Status.Previous,
+		"phase": phaseActive, "previous": o.previous.patch(), "createdBy": orNull(o.by),
 		"conditions": l.withReady(metav1.ConditionTrue, reasonIssued, goodUntil(end), o.at),
 	})
 	if err != nil {
@@ -99,6 +101,23 @@ func (m *minter) issue(ctx context.Context, l located, o order) (located, string
 	m.s.log.Info("a token was made", "cluster", l.connection.Name, "namespace", l.Namespace, "object", l.Name, "id", next.Status.ID, "expires", end)
 	l.object = changed
 	return l, token, nil
+}
+
+// patch is the token in the place of whatever is there: a merge patch leaves
+// what it does not name as it is.
+func (t *issued) patch() any {
+	if t == nil {
+		return nil
+	}
+	return map[string]any{"id": t.ID, "keyID": t.KeyID, "issuedAt": t.IssuedAt, "expiresAt": t.ExpiresAt, "createdBy": orNull(t.CreatedBy)}
+}
+
+// orNull has a patch remove what is empty.
+func orNull(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
 }
 
 func goodUntil(end time.Time) string {

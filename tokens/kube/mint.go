@@ -49,8 +49,8 @@ func (s *Store) Create(ctx context.Context, d tokens.Draft) (tokens.Record, stri
 // after the overlap, if that is earlier than its own end. One that is older and
 // was still good ends at once. An object with secretName has the successor in its
 // Secret, too.
-func (s *Store) Rotate(ctx context.Context, id string, overlap time.Duration) (next tokens.Record, token string, old tokens.Record, err error) {
-	next, token, old, err = s.minter().rotate(ctx, id, overlap)
+func (s *Store) Rotate(ctx context.Context, id string, r tokens.Rotation) (next tokens.Record, token string, old tokens.Record, err error) {
+	next, token, old, err = s.minter().rotate(ctx, id, r)
 	if err != nil {
 		return next, "", old, fmt.Errorf("rotate token %q: %w", id, err)
 	}
@@ -96,10 +96,12 @@ func (m *minter) createObject(ctx context.Context, d tokens.Draft) (l located, a
 			spec[field] = value
 		}
 	}
+	meta := map[string]any{"generateName": cmp.Or(d.Scope.Environment, namespace) + "-"}
+	if by := tokens.CleanCreatedBy(d.CreatedBy); by != "" {
+		meta["annotations"] = map[string]any{createdByKey: by}
+	}
 	created, err := objectsOf(c, namespace).Create(ctx, &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": endpointTokens.GroupVersion().String(), "kind": "EndpointToken",
-		"metadata": map[string]any{"generateName": cmp.Or(d.Scope.Environment, namespace) + "-"},
-		"spec":     spec,
+		"apiVersion": endpointTokens.GroupVersion().String(), "kind": "EndpointToken", "metadata": meta, "spec": spec,
 	}}, metav1.CreateOptions{FieldManager: fieldManager})
 	if err != nil {
 		return l, at, aboutObjects(err, c, namespace, "create an EndpointToken")
@@ -147,13 +149,13 @@ func (m *minter) undo(ctx context.Context, l located, why error) error {
 	return fmt.Errorf("%w\nthe EndpointToken %s/%s on cluster %s was made for it and could not be deleted (%w): delete it", why, l.Namespace, l.Name, l.connection.Name, err)
 }
 
-func (m *minter) rotate(ctx context.Context, id string, overlap time.Duration) (next tokens.Record, token string, old tokens.Record, err error) {
+func (m *minter) rotate(ctx context.Context, id string, r tokens.Rotation) (next tokens.Record, token string, old tokens.Record, err error) {
 	for range conflictTries {
 		var l located
 		if l, err = m.find(ctx, id); err != nil {
 			return next, "", old, err
 		}
-		if next, token, old, err = m.succeed(ctx, l, id, overlap); !apierrors.IsConflict(err) {
+		if next, token, old, err = m.succeed(ctx, l, id, r); !apierrors.IsConflict(err) {
 			return next, token, old, err
 		}
 	}
@@ -162,7 +164,7 @@ func (m *minter) rotate(ctx context.Context, id string, overlap time.Duration) (
 
 // succeed makes the successor of the token of that id. On a conflict nothing was
 // done that must not be done again.
-func (m *minter) succeed(ctx context.Context, l located, id string, overlap time.Duration) (next tokens.Record, token string, old tokens.Record, err error) {
+func (m *minter) succeed(ctx context.Context, l located, id string, r tokens.Rotation) (next tokens.Record, token string, old tokens.Record, err error) {
 	current, err := m.rotatable(l.object, id)
 	if err != nil {
 		return next, "", old, err
@@ -176,8 +178,8 @@ func (m *minter) succeed(ctx context.Context, l located, id string, overlap time
 			return next, "", old, err
 		}
 	}
-	o := order{at: m.moment(), lifetime: wholeSeconds(l.end(current).Sub(current.IssuedAt.Time))}
-	o.previous = l.cut(current, o.at, overlap)
+	o := order{at: m.moment(), lifetime: wholeSeconds(l.end(current).Sub(current.IssuedAt.Time)), by: tokens.CleanCreatedBy(r.By)}
+	o.previous = l.cut(current, o.at, r.Overlap)
 	if l.Spec.SecretName == "" {
 		if l, err = m.extend(ctx, l, o.at.Add(o.lifetime)); err != nil {
 			return next, "", old, err

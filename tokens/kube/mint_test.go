@@ -198,7 +198,7 @@ func TestRotate(t *testing.T) {
 				}
 				elapse(24 * time.Hour)
 				now := time.Now().UTC()
-				next, token, old, err := m.rotate(t.Context(), first.ID, test.overlap)
+				next, token, old, err := m.rotate(t.Context(), first.ID, tokens.Rotation{Overlap: test.overlap})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -228,9 +228,9 @@ func TestRotateTwice(t *testing.T) {
 		m := w.process("cli")
 		first, _, _ := m.create(t.Context(), draft(""))
 		elapse(time.Hour)
-		second, _, _, _ := m.rotate(t.Context(), first.ID, 10*time.Hour)
+		second, _, _, _ := m.rotate(t.Context(), first.ID, tokens.Rotation{Overlap: 10 * time.Hour})
 		elapse(time.Hour)
-		third, _, _, err := m.rotate(t.Context(), second.ID, 10*time.Hour)
+		third, _, _, err := m.rotate(t.Context(), second.ID, tokens.Rotation{Overlap: 10 * time.Hour})
 		o := w.all(nil)[0].object
 		if err != nil || o.Status.ID != third.ID || o.Status.Previous.ID != second.ID || third.ExpiresAt.Sub(third.CreatedAt) != 48*time.Hour {
 			t.Errorf("got %+v, %v, status %+v", third, err, o.Status)
@@ -240,12 +240,12 @@ func TestRotateTwice(t *testing.T) {
 			first.ID:  tokens.ErrNotFound.Error(),
 			"unknown": tokens.ErrNotFound.Error(),
 		} {
-			if _, token, _, err := m.rotate(t.Context(), id, 0); err == nil || err.Error() != want || token != "" {
+			if _, token, _, err := m.rotate(t.Context(), id, tokens.Rotation{}); err == nil || err.Error() != want || token != "" {
 				t.Errorf("got %v, want %q", err, want)
 			}
 		}
 		elapse(48 * time.Hour)
-		if _, _, _, err := m.rotate(t.Context(), third.ID, 0); err == nil || err.Error() != "it has expired; create a new token instead" {
+		if _, _, _, err := m.rotate(t.Context(), third.ID, tokens.Rotation{}); err == nil || err.Error() != "it has expired; create a new token instead" {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -270,7 +270,7 @@ func TestRotateNeverLengthensTheOld(t *testing.T) {
 				}
 				return 0, false
 			}
-			next, _, _, err := m.rotate(t.Context(), first.ID, 1000*time.Hour)
+			next, _, _, err := m.rotate(t.Context(), first.ID, tokens.Rotation{Overlap: 1000 * time.Hour})
 			if o := w.all(nil)[0].object; err != nil {
 				if got := o.record(newest(o)); got.ID != first.ID || !got.ExpiresAt.Equal(end) {
 					t.Errorf("stopped after %d: %+v", stop, got)
@@ -298,18 +298,18 @@ func TestRotateWithConflict(t *testing.T) {
 		}
 		return read(ctx)
 	}
-	second, _, old, err := m.rotate(t.Context(), first.ID, time.Hour)
+	second, _, old, err := m.rotate(t.Context(), first.ID, tokens.Rotation{Overlap: time.Hour})
 	if err != nil || reads != 2 || old.ID != first.ID || second.ExpiresAt.Sub(second.CreatedAt) != 48*time.Hour {
 		t.Errorf("got %+v, %+v, %v after %d tries", second, old, err, reads)
 	}
 	other := w.process("other")
 	m.signingKeys = func(ctx context.Context) ([]tokens.Key, string, error) {
-		if _, _, _, err := other.rotate(ctx, second.ID, time.Hour); err != nil {
+		if _, _, _, err := other.rotate(ctx, second.ID, tokens.Rotation{Overlap: time.Hour}); err != nil {
 			t.Error(err)
 		}
 		return read(ctx)
 	}
-	if _, _, _, err = m.rotate(t.Context(), second.ID, time.Hour); err == nil || !strings.Contains(err.Error(), "it was replaced already") {
+	if _, _, _, err = m.rotate(t.Context(), second.ID, tokens.Rotation{Overlap: time.Hour}); err == nil || !strings.Contains(err.Error(), "it was replaced already") {
 		t.Errorf("got %v", err)
 	}
 	m.signingKeys = func(ctx context.Context) ([]tokens.Key, string, error) {
@@ -317,7 +317,7 @@ func TestRotateWithConflict(t *testing.T) {
 		w.edit(path, `{"spec": {"description": "`+strings.Repeat("y", reads)+`"}}`)
 		return read(ctx)
 	}
-	if _, _, _, err = m.rotate(t.Context(), w.all(nil)[0].Status.ID, 0); !errors.Is(err, errBusy) {
+	if _, _, _, err = m.rotate(t.Context(), w.all(nil)[0].Status.ID, tokens.Rotation{}); !errors.Is(err, errBusy) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -325,7 +325,7 @@ func TestRotateWithConflict(t *testing.T) {
 // TestStoreRotateSaysWhat names the token in the error, and ErrNotFound stays.
 func TestStoreRotateSaysWhat(t *testing.T) {
 	s := newMintWorld(t).process("cli").s
-	if _, _, _, err := s.Rotate(t.Context(), "none", 0); err == nil || !strings.HasPrefix(err.Error(), `rotate token "none": `) {
+	if _, _, _, err := s.Rotate(t.Context(), "none", tokens.Rotation{}); err == nil || !strings.HasPrefix(err.Error(), `rotate token "none": `) {
 		t.Errorf("got %v", err)
 	}
 }

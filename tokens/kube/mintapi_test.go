@@ -41,6 +41,7 @@ type mintAPI struct {
 	most   int            // requests that were under way at once
 	now    int
 	stores []*Store
+	prune  func(o map[string]any) // takes away what the schema does not know
 }
 
 func newMintAPI(t *testing.T) *mintAPI {
@@ -276,6 +277,9 @@ func (a *mintAPI) put(path string, o map[string]any) {
 func (a *mintAPI) store(path string, o map[string]any) {
 	a.version++
 	o = mintClone(o)
+	if a.prune != nil {
+		a.prune(o)
+	}
 	o["metadata"].(map[string]any)["resourceVersion"] = strconv.Itoa(a.version)
 	a.objects[path] = o
 }

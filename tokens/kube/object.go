@@ -53,6 +53,9 @@ type issued struct {
 	KeyID     string       `json:"keyID,omitempty"`
 	IssuedAt  *metav1.Time `json:"issuedAt,omitempty"`
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
+	// CreatedBy is who made it by a rotation; empty: nobody did, or the cluster
+	// has the object's schema of an older program.
+	CreatedBy string `json:"createdBy,omitempty"`
 }
 
 type phase string
@@ -157,11 +160,26 @@ func (o *object) also() auth.Grant {
 	return g
 }
 
+// createdByKey is the annotation of an object that the gateway created for
+// somebody: who that is. Whoever may write the object may write it too, so that
+// it decides on nothing.
+const createdByKey = "promgate.io/created-by"
+
+// createdBy is who made a token of the object: the first comes with the object,
+// and a later one by a rotation, or by nobody where the gateway renews it.
+func (o *object) createdBy(t *issued) string {
+	by := t.CreatedBy
+	if by == "" && t.ID == o.idPrefix()+"1" {
+		by = o.Annotations[createdByKey]
+	}
+	return tokens.CleanCreatedBy(by) // others may have written anything
+}
+
 // record is what is known of one token of the object.
 func (o *object) record(t *issued) tokens.Record {
 	r := tokens.Record{
 		ID: t.ID, KeyID: t.KeyID, Scope: o.scope(), Description: o.Spec.Description,
-		CreatedAt: t.IssuedAt.UTC(), ExpiresAt: o.end(t),
+		CreatedBy: o.createdBy(t), CreatedAt: t.IssuedAt.UTC(), ExpiresAt: o.end(t),
 	}
 	if o.DeletionTimestamp != nil {
 		r.RevokedAt = o.DeletionTimestamp.UTC()

@@ -193,7 +193,7 @@ func TestRotateASecret(t *testing.T) {
 		first := w.good("grafana", "grafana-token").Status
 		elapse(time.Hour)
 		now := time.Now().UTC()
-		next, token, old, err := cli.rotate(t.Context(), first.ID, time.Hour)
+		next, token, old, err := cli.rotate(t.Context(), first.ID, tokens.Rotation{Overlap: time.Hour})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -210,7 +210,7 @@ func TestRotateASecret(t *testing.T) {
 			t.Errorf("an hour later %+v", got)
 		}
 		w.edit(secretsPath+"/grafana-token", `{"metadata": {"ownerReferences": null}}`)
-		if _, _, _, err := cli.rotate(t.Context(), next.ID, 0); err == nil || !strings.Contains(err.Error(), "there is a Secret grafana-token already") {
+		if _, _, _, err := cli.rotate(t.Context(), next.ID, tokens.Rotation{}); err == nil || !strings.Contains(err.Error(), "there is a Secret grafana-token already") {
 			t.Errorf("got %v", err)
 		}
 		if got := w.object("grafana").Status.ID; got != next.ID {
