@@ -21,8 +21,26 @@ export PROMGATE_KUBECTL      := $(CURDIR)/bin/kubectl
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# The page is built where there is Node; without it the program says how.
+WEB_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.ts web/tsconfig.json web/package.json -type f)
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	npm --prefix web ci --no-fund --no-audit
+	@touch $@
+
+web/dist/index.html: $(WEB_SOURCES) web/node_modules/.package-lock.json
+	npm --prefix web run build
+
+.PHONY: web
+ifeq ($(shell command -v npm),)
+web:
+	@echo "There is no npm here: promgate is built without its page. Install Node 20 or later for it."
+else
+web: web/dist/index.html ## Build the page into web/dist
+endif
+
 .PHONY: build
-build: ## Build bin/promgate: one static binary
+build: web ## Build bin/promgate: one static binary, with the page in it
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/promgate ./cmd/promgate
 
 .PHONY: demo

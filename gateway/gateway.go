@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"reflect"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -37,8 +39,27 @@ type Options struct {
 	// TrustedProxies are the peers whose X-Forwarded-For names the client in
 	// the log. Nothing else depends on it.
 	TrustedProxies []netip.Prefix
-	// BaseURL is the URL by which clients reach the gateway, without a path.
+	// BaseURL is the URL by which clients reach the gateway. Its path, if it has
+	// one, may stand before the paths of requests, or be taken off by a proxy.
 	BaseURL string
+	// Browser vouches for requests of the page. Nil: nobody does.
+	Browser auth.Browser
+	// API are the operations of the gateway's own API. It is called once, with
+	// the gateway that is to serve them. Nil: there are none.
+	API func(*Gateway) []Operation
+	// Page serves what is below /ui/, and what else a person may open. Nil:
+	// there is no page.
+	Page Page
+	// OnAdmitted is called for each request of a client that may query an
+	// environment, with what the client calls itself. It must be quick and safe
+	// for concurrent use. Nil: nobody wants to know.
+	OnAdmitted func(client auth.Principal, userAgent string)
+}
+
+// Page is the page for people: whatever is not for programs. It gets GET and
+// HEAD, with the path that prefix is to be put before in links.
+type Page interface {
+	ServePage(w http.ResponseWriter, r *http.Request, prefix string)
 }
 
 // Gateway serves the read API of every environment. It is an http.Handler.
@@ -51,8 +72,12 @@ type Gateway struct {
 	tracer    trace.Tracer
 	userAgent []string
 	trusted   atomic.Pointer[[]netip.Prefix]
-	baseURL   atomic.Pointer[string]
+	base      atomic.Pointer[base]
 	router    *mux.Router
+	browser   auth.Browser
+	api       map[string]operations // by path
+	page      Page
+	admitted  func(auth.Principal, string)
 	endpoints endpointTable
 	chain     stage
 	draining  atomic.Int32 // the HTTP version up to which clients are asked to leave
@@ -65,7 +90,7 @@ type stage func(context.Context, *Request) (*Response, error)
 func New(o Options) *Gateway {
 	g := &Gateway{
 		routes: o.Routes, auth: o.Auth, logger: o.Logger,
-		tracer: o.Tracer, userAgent: []string{o.UserAgent},
+		tracer: o.Tracer, userAgent: []string{o.UserAgent}, browser: o.Browser, page: o.Page, admitted: o.OnAdmitted,
 	}
 	g.metrics = newMetrics(o.Registerer, g.limits.Load)
 	g.SetLimits(o.Limits)
@@ -74,9 +99,10 @@ func New(o Options) *Gateway {
 	g.endpoints = newEndpointTable(Endpoints())
 	g.router = mux.NewRouter().UseEncodedPath().SkipClean(true)
 	g.router.Path(environmentPath + "{endpoint:.+}")
-	g.router.Path(projectsPath).Name(projectsEndpoint.Name)
-	g.router.Path(projectsPath + "/{project}/environments").Name(environmentsEndpoint.Name)
 	g.chain = g.limited(g.named(g.upstream))
+	if o.API != nil {
+		g.mountAPI(o.API(g))
+	}
 	return g
 }
 
@@ -90,8 +116,33 @@ func (g *Gateway) SetLimits(l Limits) {
 // SetTrustedProxies replaces the peers whose X-Forwarded-For is believed.
 func (g *Gateway) SetTrustedProxies(p []netip.Prefix) { g.trusted.Store(&p) }
 
+// base is how clients reach the gateway.
+type base struct {
+	url string
+	// prefix is the URL's path, without a slash at its end.
+	prefix string
+}
+
 // SetBaseURL replaces the URL by which clients reach the gateway.
-func (g *Gateway) SetBaseURL(u string) { g.baseURL.Store(&u) }
+func (g *Gateway) SetBaseURL(text string) {
+	b := base{url: strings.TrimRight(text, "/")}
+	if u, err := url.Parse(b.url); err == nil {
+		b.prefix = u.EscapedPath()
+	}
+	g.base.Store(&b)
+}
+
+// BaseURL is the URL by which clients reach the gateway, without a slash at its
+// end.
+func (g *Gateway) BaseURL() string { return g.base.Load().url }
+
+// EnvironmentURL is an environment's base URL for clients of Prometheus' API.
+func (g *Gateway) EnvironmentURL(e *routing.Environment) string {
+	return g.BaseURL() + "/projects/" + e.Project.Name + "/environments/" + e.Name
+}
+
+// Table is the routing table that requests see now.
+func (g *Gateway) Table() *routing.Table { return g.routes.Load() }
 
 // Drain has every further answer over HTTP versions up to that major one ask
 // its client to close the connection, so that clients move elsewhere before the
@@ -112,22 +163,19 @@ type place struct{ project, environment, label string }
 // route finds the endpoint and serves it. Names that no project can have are
 // no route, so that nothing is looked up by them.
 func (g *Gateway) route(x *exchange, r *http.Request) error {
+	prefix := g.base.Load().prefix
+	r = below(prefix, r)
+	if g.page != nil && isPagePath(r.URL.Path) {
+		return g.servePage(x, r, prefix)
+	}
 	var match mux.RouteMatch
 	if !isCanonical(r) || !g.router.Match(r, &match) {
 		return errNoRoute
 	}
-	at := place{project: match.Vars["project"], environment: match.Vars["environment"]}
-	switch match.Route.GetName() {
-	case projectsEndpoint.Name:
-		return g.listing(x, r, projectsEndpoint, g.listProjects)
-	case environmentsEndpoint.Name:
-		if !isDNSLabel(at.project) {
-			return errNoRoute
-		}
-		return g.listing(x, r, environmentsEndpoint, func(ctx context.Context, id *auth.Identity) (any, error) {
-			return g.listEnvironments(ctx, id, at.project)
-		})
+	if all, found := g.api[match.Route.GetName()]; found {
+		return g.operate(x, r, &match, all)
 	}
+	at := place{project: match.Vars["project"], environment: match.Vars["environment"]}
 	e, label := g.endpoints.find(match.Vars["endpoint"])
 	if e == nil || !isDNSLabel(at.project) || !isDNSLabel(at.environment) {
 		return errNoRoute
@@ -150,6 +198,9 @@ func (g *Gateway) serve(x *exchange, r *http.Request, e *Endpoint, at place) err
 	if err != nil {
 		return err
 	}
+	if g.admitted != nil {
+		g.admitted(x.principal, r.UserAgent())
+	}
 	req, err := g.admit(x, r, e, at.label, env)
 	if err != nil {
 		return conceal(ctx, id, env, err)
@@ -168,9 +219,20 @@ func (g *Gateway) serve(x *exchange, r *http.Request, e *Endpoint, at place) err
 	return g.send(x, r, req, resp)
 }
 
-// authenticate finds out who calls, as far as the credential alone tells.
+// authenticate finds out who calls, as far as the credential alone tells. An
+// Authorization header decides alone; only without one a session counts.
 func (g *Gateway) authenticate(x *exchange, r *http.Request) (*auth.Identity, auth.Credential, error) {
-	id, credential, err := g.auth.Authenticate(r.Context(), r.Header)
+	ask := func() (*auth.Identity, auth.Credential, error) { return g.auth.Authenticate(r.Context(), r.Header) }
+	if g.browser != nil && len(r.Header["Authorization"]) == 0 {
+		ask = func() (*auth.Identity, auth.Credential, error) {
+			id, c, err := g.browser.Authenticate(r.Context(), r)
+			if errors.Is(err, auth.ErrInvalid) {
+				err = &Error{Status: http.StatusUnauthorized, Type: typeUnauthorized, Cause: err, Message: "your session has ended: sign in again"}
+			}
+			return id, c, err
+		}
+	}
+	id, credential, err := ask()
 	x.basic = credential.Basic()
 	if err != nil {
 		return nil, credential, credentialError(err)
@@ -203,7 +265,10 @@ func methodError(methods []string, method string) error {
 // credentialError says no more than that the credential is not good: why is for
 // the log.
 func credentialError(err error) error {
+	var told *Error
 	switch {
+	case errors.As(err, &told):
+		return err
 	case errors.Is(err, auth.ErrUnavailable):
 		return &Error{
 			Status: http.StatusServiceUnavailable, Type: typeUnavailable, Cause: err, Hop: "token",

@@ -16,6 +16,9 @@ type Project struct {
 	// UID is the project's identity over time: a project that is deleted and
 	// made again under the same name has another one.
 	UID string
+	// Cluster is the one whose namespace the project is; empty where the project
+	// is the configuration file's.
+	Cluster string
 }
 
 // Environment is one Prometheus server of a project, with the rules under

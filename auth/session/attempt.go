@@ -40,8 +40,8 @@ func (m *Manager) TakeAttempt(ctx context.Context, r *http.Request, kept any) (*
 	}
 	var record Record
 	err = m.bounded(ctx, func(ctx context.Context) (err error) {
-		if record, err = m.Store.Get(ctx, k.id()); err != nil {
-			return err
+		if record, err = m.Store.Get(ctx, k.id()); err != nil || record.Owner != "" {
+			return err // a session is no attempt, and goes on
 		}
 		return m.Store.Delete(ctx, record.ID)
 	})

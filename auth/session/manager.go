@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -70,12 +71,28 @@ func NewManager(o Options) *Manager {
 // content is what is sealed of a session.
 type content struct {
 	User User `json:"user"`
+	// Secret is that of the User, whose own JSON does not hold it. It is set
+	// while it is sealed and opened only.
+	Secret string `json:"secret,omitempty"`
 	// RefreshBy is set while one replica asks again who the user is: until then
 	// the others go on with what they know.
 	RefreshBy time.Time `json:"refreshBy,omitzero"`
 }
 
-// Active is a session that is in use.
+// seal encrypts the content for the session of that owner.
+func (c content) seal(k key, owner string) ([]byte, error) {
+	c.Secret = string(c.User.Secret)
+	return k.seal(owner, c)
+}
+
+// open decrypts what seal has encrypted.
+func (c *content) open(k key, owner string, sealed []byte) error {
+	err := k.open(owner, sealed, c)
+	c.User.Secret, c.Secret = Secret(c.Secret), ""
+	return err
+}
+
+// Active is a session that is in use. It prints as its owner.
 type Active struct {
 	User      User
 	ExpiresAt time.Time
@@ -83,6 +100,12 @@ type Active struct {
 	record    Record
 	content   content
 }
+
+// Format keeps what opens the session out of formatted text, whatever the verb.
+func (s Active) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "session of "+s.record.Owner) }
+
+// LogValue writes the session as its owner.
+func (s Active) LogValue() slog.Value { return slog.StringValue(s.record.Owner) }
 
 // SignIn begins a session for somebody whom a provider vouches for, and returns
 // its cookie. A session of the browser's from before ends: no cookie that was
@@ -99,7 +122,7 @@ func (m *Manager) SignIn(ctx context.Context, r *http.Request, u User) (*http.Co
 	if !now.Before(s.ExpiresAt) {
 		return nil, nil, fmt.Errorf("%w: it has ended at %s", auth.ErrInvalid, s.ExpiresAt.Format(time.RFC3339))
 	}
-	sealed, err := s.key.seal(u.owner(), s.content)
+	sealed, err := s.content.seal(s.key, u.owner())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -177,7 +200,7 @@ func (m *Manager) load(ctx context.Context, k key, get func(context.Context, str
 	case now.Sub(s.record.SeenAt) > m.Idle:
 		return nil, fmt.Errorf("%w: the session of %s was not used for longer than %s", auth.ErrInvalid, s.record.Owner, m.Idle)
 	}
-	if err := k.open(s.record.Owner, s.record.Sealed, &s.content); err != nil {
+	if err := s.content.open(k, s.record.Owner, s.record.Sealed); err != nil {
 		return nil, fmt.Errorf("%w: %w", auth.ErrInvalid, err)
 	}
 	s.User, s.ExpiresAt = s.content.User, s.record.ExpiresAt

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/promgate/promgate/auth"
 )
@@ -54,77 +53,91 @@ func (m *Manager) refresh(ctx context.Context, s *Active) (*Active, error) {
 		if landed.Err != nil {
 			return nil, landed.Err
 		}
-		return landed.Val.(*Active), nil
+		own := *landed.Val.(*Active) // others have waited for the same one
+		return &own, nil
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: waiting to refresh a session: %w", auth.ErrUnavailable, ctx.Err())
 	}
 }
 
 func (m *Manager) refreshAlone(ctx context.Context, k key) (*Active, error) {
-	s, err := m.load(ctx, k, m.Store.Latest)
-	if err != nil || !m.due(s) { // another replica has done it, or does it
+	s, claimed, err := m.claim(ctx, k)
+	if err != nil || !claimed { // another replica has done it, or does it
 		return s, err
 	}
-	claimed := s.content
-	claimed.RefreshBy = m.Now().Add(refreshTimeout)
-	switch err := m.replace(ctx, s, claimed); {
-	case errors.Is(err, ErrConflict):
-		return m.load(ctx, k, m.Store.Latest)
-	case errors.Is(err, ErrNotFound):
-		return nil, fmt.Errorf("%w: %w", auth.ErrInvalid, err)
-	case err != nil:
-		return nil, err
+	before := s.User
+	user, err := m.Providers[s.User.Kind].Refresh(ctx, &before)
+	if err == nil && user.owner() != s.record.Owner {
+		err = fmt.Errorf("%w: %s is now somebody else", auth.ErrInvalid, s.record.Owner)
 	}
-	user, err := m.Providers[s.User.Kind].Refresh(ctx, &s.User)
-	if errors.Is(err, auth.ErrInvalid) {
+	// What came of it is kept also where it took all the time that there was.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	switch {
+	case errors.Is(err, auth.ErrInvalid):
 		m.Logger.Info("a session ends, for its user may not stay", "owner", s.record.Owner, "cause", err)
-		return nil, errors.Join(err, m.end(ctx, s.record.ID))
-	}
-	if err != nil {
-		return nil, errors.Join(err, m.release(ctx, k))
-	}
-	if user.owner() != s.record.Owner {
-		return nil, errors.Join(fmt.Errorf("%w: %s is now somebody else", auth.ErrInvalid, s.record.Owner), m.end(ctx, s.record.ID))
+		if failed := m.end(ctx, s.record.ID); failed != nil {
+			m.Logger.Warn("a session whose user may not stay could not be ended", "owner", s.record.Owner, "error", failed)
+		}
+		return nil, err
+	case err != nil:
+		// Without the claim the next request tries again at once.
+		kept := s.User
+		if user != nil {
+			kept = *user
+		}
+		if _, failed := m.settle(ctx, k, kept); failed != nil {
+			m.Logger.Warn("a session that could not be refreshed is not tried again for a while", "owner", s.record.Owner, "error", failed)
+		}
+		return nil, err
 	}
 	return m.settle(ctx, k, *user)
 }
 
-// settle keeps what a refresh has brought. Whoever noted a use meanwhile is no
-// reason to lose it.
+// claim has the other replicas leave the refresh to this one. It is not claimed
+// where it is no longer due. Whoever noted a use meanwhile is no reason to go on
+// without it.
+func (m *Manager) claim(ctx context.Context, k key) (s *Active, claimed bool, err error) {
+	for ctx.Err() == nil {
+		s, err := m.load(ctx, k, m.Store.Latest)
+		if err != nil || !m.due(s) {
+			return s, false, err
+		}
+		c := s.content
+		c.RefreshBy = m.Now().Add(refreshTimeout + storeTimeout)
+		if err = m.replace(ctx, s, c); err == nil {
+			return s, true, nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return nil, false, err
+		}
+	}
+	return nil, false, fmt.Errorf("%w: claiming to refresh a session: %w", auth.ErrUnavailable, ctx.Err())
+}
+
+// settle keeps what a refresh has brought, and gives the claim up. Whoever noted
+// a use meanwhile is no reason to lose it.
 func (m *Manager) settle(ctx context.Context, k key, user User) (*Active, error) {
-	for {
+	for ctx.Err() == nil {
 		s, err := m.load(ctx, k, m.Store.Latest)
 		if err != nil {
 			return nil, err
 		}
-		switch err := m.replace(ctx, s, content{User: user}); {
-		case err == nil:
+		err = m.replace(ctx, s, content{User: user})
+		if err == nil {
 			return m.load(ctx, k, m.Store.Latest)
-		case errors.Is(err, ErrNotFound):
-			return nil, fmt.Errorf("%w: %w", auth.ErrInvalid, err)
-		case !errors.Is(err, ErrConflict):
+		}
+		if !errors.Is(err, ErrConflict) {
 			return nil, err
 		}
 	}
+	return nil, fmt.Errorf("%w: keeping a refreshed session: %w", auth.ErrUnavailable, ctx.Err())
 }
 
-// release lets the next request try again at once.
-func (m *Manager) release(ctx context.Context, k key) error {
-	s, err := m.load(ctx, k, m.Store.Latest)
-	if err != nil {
-		return err
-	}
-	free := s.content
-	free.RefreshBy = time.Time{}
-	if err := m.replace(ctx, s, free); err != nil && !errors.Is(err, ErrConflict) {
-		return err
-	}
-	return nil
-}
-
-// replace seals another content for the session.
+// replace seals another content for the session. Errors wrap ErrConflict, or
+// auth.ErrInvalid where the session is gone.
 func (m *Manager) replace(ctx context.Context, s *Active, c content) error {
-	sealed, err := s.key.seal(s.record.Owner, c)
+	sealed, err := c.seal(s.key, s.record.Owner)
 	if err != nil {
 		return err
 	}
@@ -133,5 +146,9 @@ func (m *Manager) replace(ctx context.Context, s *Active, c content) error {
 	if !c.User.Until.IsZero() && c.User.Until.Before(record.ExpiresAt) {
 		record.ExpiresAt = c.User.Until
 	}
-	return m.bounded(ctx, func(ctx context.Context) error { return m.Store.Replace(ctx, record) })
+	err = m.bounded(ctx, func(ctx context.Context) error { return m.Store.Replace(ctx, record) })
+	if errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("%w: %w", auth.ErrInvalid, err)
+	}
+	return err
 }

@@ -89,7 +89,10 @@ func (k key) open(owner string, sealed []byte, content any) error {
 	if err != nil {
 		return errors.New("the session cannot be opened: what is stored is not what was sealed")
 	}
-	return json.Unmarshal(plain, content)
+	if err := json.Unmarshal(plain, content); err != nil {
+		return fmt.Errorf("session content: %w", err)
+	}
+	return nil
 }
 
 // bound is what a sealed content belongs to.

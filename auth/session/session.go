@@ -1,13 +1,15 @@
 // Package session keeps those who have signed in to the page. A browser holds a
 // random secret in a cookie; what is kept of the session is found by a hash of
 // the secret and sealed with a key that is made of it: whoever reads the store
-// learns neither secrets nor what is sealed, and forges nothing.
+// learns neither secrets nor what is sealed, and forges nothing. Whoever writes
+// to the store may sign in as anybody, with a secret of their own.
 package session
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"time"
 
@@ -69,8 +71,9 @@ type User struct {
 	Kind   auth.Kind `json:"kind"`
 	Name   string    `json:"name"`
 	Groups []string  `json:"groups,omitempty"`
-	// Secret is what the kind needs to go on, such as a token. It prints nowhere.
-	Secret Secret `json:"secret,omitempty"`
+	// Secret is what the kind needs to go on, such as a token. It prints nowhere,
+	// and JSON of a User does not hold it.
+	Secret Secret `json:"-"`
 	// Until is when what they have signed in with ends; zero: by itself never.
 	Until time.Time `json:"until,omitzero"`
 }
@@ -87,7 +90,13 @@ func (Secret) String() string { return "[redacted]" }
 func (Secret) GoString() string { return "[redacted]" }
 
 // Format keeps the secret out of formatted text, whatever the verb.
-func (Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, "[redacted]") }
+func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
+
+// MarshalText keeps the secret out of JSON and its like.
+func (Secret) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
+
+// LogValue keeps the secret out of logs.
+func (Secret) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
 // Provider knows one kind of users. Errors wrap auth.ErrInvalid, for somebody
 // who is not to stay, or auth.ErrUnavailable.
@@ -97,7 +106,8 @@ type Provider interface {
 	Resume(*User) (*auth.Identity, auth.Credential, error)
 	// Due tells whether the user has to be refreshed before they go on.
 	Due(*User) bool
-	// Refresh asks again who the user is.
+	// Refresh asks again who the user is. A user beside an error that wraps
+	// auth.ErrUnavailable is kept, since what was kept before may be spent.
 	Refresh(context.Context, *User) (*User, error)
 }
 

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"crypto/sha256"
 	"net/netip"
 	"sync"
 	"time"
@@ -26,16 +27,20 @@ const (
 type Throttle struct {
 	once      sync.Once
 	mu        sync.Mutex
-	addresses *lru.Cache[string, *rate.Limiter]
-	names     *lru.Cache[string, *rate.Limiter]
+	addresses *lru.Cache[throttled, *rate.Limiter]
+	names     *lru.Cache[throttled, *rate.Limiter]
 }
+
+// throttled is what tries are counted by, hashed: a name may be of any length,
+// and now and then is a password.
+type throttled [sha256.Size]byte
 
 // Try counts a try, and returns how long to wait where it is one too many; such
 // a try costs nothing of either. An empty name counts by the address alone.
 func (t *Throttle) Try(now time.Time, address, name string) time.Duration {
 	t.once.Do(func() {
-		t.addresses, _ = lru.New[string, *rate.Limiter](maxThrottled)
-		t.names, _ = lru.New[string, *rate.Limiter](maxThrottled)
+		t.addresses, _ = lru.New[throttled, *rate.Limiter](maxThrottled)
+		t.names, _ = lru.New[throttled, *rate.Limiter](maxThrottled)
 	})
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -59,7 +64,8 @@ func (t *Throttle) Try(now time.Time, address, name string) time.Duration {
 	return 0
 }
 
-func limiter(of *lru.Cache[string, *rate.Limiter], key string, refill time.Duration, tries int) *rate.Limiter {
+func limiter(of *lru.Cache[throttled, *rate.Limiter], who string, refill time.Duration, tries int) *rate.Limiter {
+	key := throttled(sha256.Sum256([]byte(who)))
 	l, found := of.Get(key)
 	if !found {
 		l = rate.NewLimiter(rate.Every(refill), tries)
@@ -69,11 +75,15 @@ func limiter(of *lru.Cache[string, *rate.Limiter], key string, refill time.Durat
 }
 
 // network is what one client is likely to have of addresses: one of IPv4, a
-// network of IPv6.
+// network of IPv6. A port, which is another for each connection, does not count.
 func network(address string) string {
 	a, err := netip.ParseAddr(address)
 	if err != nil {
-		return address
+		with, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return address
+		}
+		a = with.Addr()
 	}
 	if a = a.Unmap(); a.Is6() {
 		p, err := a.WithZone("").Prefix(sharedPrefixBitsIP6)

@@ -15,6 +15,7 @@ type gatewayConfig struct {
 	DataDir     string          `yaml:"dataDir"`
 	Log         logConfig       `yaml:"log"`
 	Shutdown    shutdownConfig  `yaml:"shutdown"`
+	SignIn      signInConfig    `yaml:"signIn"`
 	Clusters    []clusterConfig `yaml:"clusters,omitempty"`
 	Projects    []projectConfig `yaml:"projects,omitempty"`
 }
@@ -39,9 +40,19 @@ type clusterConfig struct {
 	} `yaml:"discovery"`
 }
 
+type signInConfig struct {
+	UsersFile string `yaml:"usersFile"`
+}
+
 type projectConfig struct {
 	Name         string              `yaml:"name"`
-	Environments []environmentConfig `yaml:"environments"`
+	Members      []memberConfig      `yaml:"members,omitempty"`
+	Environments []environmentConfig `yaml:"environments,omitempty"`
+}
+
+type memberConfig struct {
+	User string `yaml:"user"`
+	Role string `yaml:"role"`
 }
 
 type environmentConfig struct {
@@ -58,17 +69,22 @@ func newGatewayConfig(listen, admin, dataDir string) gatewayConfig {
 	}
 }
 
+// project is the one of that name, which is made where there is none yet.
+func (c *gatewayConfig) project(name string) *projectConfig {
+	for i := range c.Projects {
+		if c.Projects[i].Name == name {
+			return &c.Projects[i]
+		}
+	}
+	c.Projects = append(c.Projects, projectConfig{Name: name})
+	return &c.Projects[len(c.Projects)-1]
+}
+
 // addEnvironments adds every environment to its project. Their servers are reached directly.
 func (c *gatewayConfig) addEnvironments(environments []*environment) {
-	index := map[string]int{}
 	for _, e := range environments {
-		at, known := index[e.Project]
-		if !known {
-			at = len(c.Projects)
-			index[e.Project] = at
-			c.Projects = append(c.Projects, projectConfig{Name: e.Project})
-		}
-		c.Projects[at].Environments = append(c.Projects[at].Environments, environmentConfig{Name: e.Name, URL: e.server.URL()})
+		p := c.project(e.Project)
+		p.Environments = append(p.Environments, environmentConfig{Name: e.Name, URL: e.server.URL()})
 	}
 }
 

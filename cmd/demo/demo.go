@@ -80,6 +80,10 @@ func (d *demo) serve(ctx context.Context, program string, started time.Time) (er
 	} else {
 		cfg.addEnvironments(environments)
 	}
+	password, err := cfg.addUser(d.dir, environments)
+	if err != nil {
+		return err
+	}
 	file := filepath.Join(d.dir, "promgate.yaml")
 	if err := cfg.write(file); err != nil {
 		return err
@@ -91,7 +95,7 @@ func (d *demo) serve(ctx context.Context, program string, started time.Time) (er
 	}
 	d.abandon.onKill(gw.kill)
 	defer func() { err = errors.Join(err, gw.stop(stopLimit)) }()
-	if err := d.announce(ctx, gw, cfg, environments); err != nil {
+	if err := d.announce(ctx, gw, cfg, environments, password); err != nil {
 		return err
 	}
 	fmt.Fprintf(d.progress, "Ready after %.1f s. Ctrl-C stops everything and removes it.\n", time.Since(started).Seconds())
@@ -104,13 +108,14 @@ func (d *demo) serve(ctx context.Context, program string, started time.Time) (er
 }
 
 // announce waits for the gateway, makes the tokens, tries them, and tells about them.
-func (d *demo) announce(ctx context.Context, gw *gateway, cfg gatewayConfig, environments []*environment) error {
+func (d *demo) announce(ctx context.Context, gw *gateway, cfg gatewayConfig, environments []*environment, password string) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	if err := gw.awaitReady(ctx, cfg.AdminListen); err != nil {
 		return err
 	}
 	page := newPage(cfg.ExternalURL, d.dir)
+	page.password = password
 	if err := each(environments, func(i int, e *environment) error {
 		token, err := gw.createToken(ctx, e.Project, e.Name)
 		if err != nil {

@@ -11,6 +11,8 @@ import (
 // info is the content of the file that --info names.
 type info struct {
 	URL      string        `json:"url"`
+	User     string        `json:"user"`
+	Password string        `json:"password"`
 	Projects []infoProject `json:"projects"`
 }
 
@@ -25,9 +27,9 @@ type infoEnvironment struct {
 	Token string `json:"token"`
 }
 
-// writeInfo writes the file in one step, readable by its owner alone because it holds tokens.
+// writeInfo writes the file in one step, readable by its owner alone because it holds tokens and a password.
 func (p *page) writeInfo(file string) (err error) {
-	content := info{URL: p.url}
+	content := info{URL: p.url, User: userName, Password: p.password}
 	index := map[string]int{}
 	for _, e := range p.entries {
 		at, known := index[e.Project]

@@ -29,9 +29,10 @@ func (e entry) curl() string {
 
 // page is what a person reads once everything runs.
 type page struct {
-	url     string
-	dir     string
-	entries []entry
+	url      string
+	dir      string
+	password string
+	entries  []entry
 }
 
 func newPage(url, dir string) *page {
@@ -44,7 +45,8 @@ func (p *page) persesFile() string  { return filepath.Join(p.dir, "perses-dataso
 // print writes the page.
 func (p *page) print(w io.Writer) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "\npromgate answers at %s; its log is %s\n", p.url, filepath.Join(p.dir, "gateway.log"))
+	fmt.Fprintf(&b, "\nOpen  %s  and sign in as %s with the password %s\nThe gateway's log is %s\n",
+		p.url, userName, p.password, filepath.Join(p.dir, "gateway.log"))
 	for _, e := range p.entries {
 		fmt.Fprintf(&b, "\n%s, %s\n  URL    %s\n  Token  %s\n  Try    %s\n", e.Project, e.Environment, e.URL, e.Token, e.curl())
 	}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/promgate/promgate/cmd/promgate/config"
 	"github.com/promgate/promgate/cmd/promgate/server"
-	"github.com/promgate/promgate/routing"
 	"github.com/promgate/promgate/tokens"
 )
 
@@ -59,7 +58,7 @@ func foundScope(c *cobra.Command, cfg *config.Config, scope tokens.Scope) (token
 	}
 	if scope.Environment != "" {
 		if e, ok := table.Lookup(scope.Project, scope.Environment); ok {
-			scope.Cluster, scope.ProjectUID, scope.EnvironmentUID = clusterOf(e), e.Project.UID, e.UID
+			scope.Cluster, scope.ProjectUID, scope.EnvironmentUID = e.Project.Cluster, e.Project.UID, e.UID
 			return scope, nil
 		}
 	} else {
@@ -68,7 +67,7 @@ func foundScope(c *cobra.Command, cfg *config.Config, scope tokens.Scope) (token
 				return scope, fmt.Errorf("several clusters have a namespace %s, and each is a project of its own: "+
 					"name the environment with --environment, promgate routes lists them", scope.Project)
 			}
-			scope.Cluster, scope.ProjectUID = clusterOf(e), e.Project.UID
+			scope.Cluster, scope.ProjectUID = e.Project.Cluster, e.Project.UID
 		}
 		if scope.ProjectUID != "" {
 			return scope, nil
@@ -80,13 +79,4 @@ func foundScope(c *cobra.Command, cfg *config.Config, scope tokens.Scope) (token
 		}
 	}
 	return scope, fmt.Errorf("%s is not known: promgate routes lists what is", scopeText(scope))
-}
-
-// clusterOf is the cluster that an environment was found on, where its
-// project's namespace is.
-func clusterOf(e *routing.Environment) string {
-	if p := e.Target.ServiceProxy; p != nil {
-		return p.Cluster
-	}
-	return ""
 }

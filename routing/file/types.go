@@ -51,6 +51,7 @@ type Project struct {
 	Name         string        `yaml:"name" required:"true" doc:"Name in URLs: a DNS label (lower-case letters, digits and hyphens, at most 63 characters)."`
 	Environments []Environment `yaml:"environments,omitempty" doc:"The project's Prometheus servers. Each has either service or url."`
 	Limits       *Budget       `yaml:"limits,omitempty" doc:"Limits of each of the project's environments, those that are discovered included, where they differ from limits."`
+	Members      []Member      `yaml:"members,omitempty" doc:"Who, of those that sign in, may query the project's environments, those that are discovered included. On Kubernetes access reviews decide about Kubernetes users instead."`
 }
 
 // Environment is one Prometheus server of a project. It has either a Service

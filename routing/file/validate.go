@@ -19,6 +19,7 @@ func (s *Sections) Validate(report Report) {
 		p, at := &s.Projects[i], Path{"projects", i}
 		checkName(p.Name, "project", at.With("name"), seen, report)
 		p.Limits.validate(at.With("limits"), report)
+		p.validateMembers(at.With("members"), report)
 		environments := map[string]Path{}
 		for j := range p.Environments {
 			e, at := &p.Environments[j], at.With("environments", j)

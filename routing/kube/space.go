@@ -248,7 +248,7 @@ func (d *Discovery) check(ctx context.Context, sp *space) {
 	project, fault, waiting := sp.project, sp.fault, sp.newest > sp.verified
 	switch {
 	case err == nil:
-		sp.identify(namespace.GetUID())
+		sp.identify(namespace.GetUID(), d.cluster.Name)
 		sp.verified, sp.checked = seen, true
 	case apierrors.IsNotFound(err):
 		sp.project, sp.fault, sp.verified, sp.checked = nil, "", seen, true
@@ -280,9 +280,9 @@ func (d *Discovery) later(sp *space, wait time.Duration) {
 
 // identify sets the project. The same one stays the same, so that nothing that
 // was made for it has to be made again.
-func (sp *space) identify(uid types.UID) {
+func (sp *space) identify(uid types.UID, cluster string) {
 	sp.fault = ""
 	if sp.project == nil || sp.project.UID != string(uid) {
-		sp.project = &routing.Project{Name: sp.name, UID: string(uid)}
+		sp.project = &routing.Project{Name: sp.name, UID: string(uid), Cluster: cluster}
 	}
 }

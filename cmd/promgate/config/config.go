@@ -19,9 +19,10 @@ type Config struct {
 	Listen         string     `yaml:"listen" default:"127.0.0.1:8080" type:"host:port" doc:"Where the gateway serves requests. An empty host listens on every address; port 0 takes any free one."`
 	ListenTLS      *ListenTLS `yaml:"listenTLS,omitempty" doc:"TLS on listen. Without it the gateway speaks plain HTTP there."`
 	AdminListen    string     `yaml:"adminListen" default:"127.0.0.1:8081" type:"host:port" doc:"Where /metrics, /healthz, /readyz and /debug/pprof are served. Never the same as listen."`
-	ExternalURL    string     `yaml:"externalURL,omitempty" type:"URL" doc:"URL by which clients reach the gateway, without a path, as it is printed for them."`
+	ExternalURL    string     `yaml:"externalURL,omitempty" type:"URL" doc:"URL by which clients reach the gateway, as it is printed for them. Below a path, such as https://example.com/promgate, a proxy may pass the path on or take it off."`
 	DataDir        string     `yaml:"dataDir,omitempty" type:"path" doc:"Directory of signing keys and token records, needed with tokens.store: file. It is made if it does not exist."`
 	Tokens         Tokens     `yaml:"tokens,omitempty" doc:"Where endpoint tokens are kept."`
+	SignIn         SignIn     `yaml:"signIn,omitempty" doc:"How people sign in to the page. Without any way in, there is the API alone."`
 	Log            Log        `yaml:"log,omitempty" doc:"The log, on standard error."`
 	file.Sections  `yaml:",inline"`
 	Limits         Limits         `yaml:"limits,omitempty" doc:"What protects the gateway and the servers behind it. Those from maxQueryLength to burst hold for each environment, and can be set for a project or an environment alone."`
@@ -147,5 +148,5 @@ func (c *Config) references() []file.Reference {
 		refs = append(refs, file.Reference{At: file.Path{"listenTLS", "certFile"}, Kind: file.KindKeyPair,
 			File: t.CertFile, Key: t.KeyFile})
 	}
-	return refs
+	return append(refs, c.SignIn.references()...)
 }

@@ -21,6 +21,7 @@ func TestMinimal(t *testing.T) {
 	want := &Config{
 		Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081", DataDir: "/etc/promgate/data",
 		Tokens: Tokens{Store: "file", Lifetime: 720 * time.Hour, Overlap: 24 * time.Hour},
+		SignIn: SignIn{IdleTimeout: 8 * time.Hour, Lifetime: 24 * time.Hour},
 		Log:    Log{Format: "json", Level: "info"},
 		Limits: Limits{
 			MaxQueryLength: 32 << 10, MaxRange: 90 * 24 * time.Hour, MaxLookback: 400 * 24 * time.Hour, MaxPoints: 11000,

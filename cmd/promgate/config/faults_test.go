@@ -18,7 +18,7 @@ var faultCases = []struct{ name, yaml, want string }{
 	{"two documents", "dataDir: /d\n---\ndataDir: /e\n", "-:2: the file holds more than one YAML document; remove what starts with the --- here"},
 	{"unknown keys", "dataDir: /d\nexternalUrl: https://g\nfrobnicate: 1\nlimits:\n  maxConcurent: 5\n", `
 -:2: externalUrl: unknown key; did you mean externalURL?
--:3: frobnicate: unknown key; write one of listen, listenTLS, adminListen, externalURL, dataDir, tokens, log, clusters, projects, limits, targets, tracing, trustedProxies, shutdown
+-:3: frobnicate: unknown key; write one of listen, listenTLS, adminListen, externalURL, dataDir, tokens, signIn, log, clusters, projects, limits, targets, tracing, trustedProxies, shutdown
 -:5: limits.maxConcurent: unknown key; did you mean maxConcurrent?`},
 	{"key twice", "dataDir: /d\nlisten: :1\nlisten: :2\n", "-:3: listen: the key is written twice, first in line 2; keep one of them"},
 	{"merge and alias", "dataDir: /d\nlog: &x {format: json}\nlimits: {<<: *x}\nshutdown: *x\n", `
@@ -42,8 +42,8 @@ var faultCases = []struct{ name, yaml, want string }{
 -:4: listenTLS.certFile: listenTLS has no certFile; write the path of the certificate's PEM file
 -:4: listenTLS.keyFile: listenTLS has no keyFile; write the path of the private key's PEM file`},
 	{"same listener", "dataDir: /d\nlisten: :8081\n", "-:1: adminListen: adminListen takes the same address as listen, and metrics and profiles must not be public; write another port"},
-	{"URLs", "dataDir: /d\nexternalURL: https://g.example/prefix\ntracing: {otlpEndpoint: collector:4318}\n", `
--:2: externalURL: the gateway cannot serve under a path; write scheme and host alone, such as https://gateway.example
+	{"URLs", "dataDir: /d\nexternalURL: https://g.example/projects/x\ntracing: {otlpEndpoint: collector:4318}\n", `
+-:2: externalURL: the gateway cannot serve under this path; write one of letters, digits, hyphens, dots and underscores that does not begin with api, projects or ui, such as https://example.com/promgate
 -:3: tracing.otlpEndpoint: not an absolute http or https URL; write one such as https://prometheus.example:9090`},
 	{"limits", "dataDir: /d\nlimits:\n  maxConcurrent: 600\n  maxRequestBody: 0B\n  connectTimeout: -1s\n  requestTimeout: 1m\n  queue: {length: -1, timeout: 2m}\nshutdown: {delay: -1s, timeout: 0s}\n", `
 -:2: limits.responseHeaderTimeout: responseHeaderTimeout (2m0s) is longer than requestTimeout (1m0s) and would never be reached; shorten it, or lengthen requestTimeout

@@ -170,6 +170,8 @@ func checkFile(r file.Reference) error {
 		_, err = direct.ReadSecret(r.File)
 	case file.KindKubeconfig:
 		err = kube.CheckKubeconfig(r.File, r.Context)
+	case kindUsers:
+		err = checkUsers(r.File)
 	default:
 		err = fmt.Errorf("no way to check a file of kind %q", r.Kind)
 	}

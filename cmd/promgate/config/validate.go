@@ -22,8 +22,8 @@ func (c *Config) validate(report file.Report) {
 		normal, err := file.CheckURL(c.ExternalURL)
 		if err != nil {
 			report(file.Path{"externalURL"}, "%v", err)
-		} else if u, err := url.Parse(normal); err != nil || u.Path != "" {
-			report(file.Path{"externalURL"}, "the gateway cannot serve under a path; write scheme and host alone, such as https://gateway.example")
+		} else if u, err := url.Parse(normal); err != nil || !isPrefix(u.EscapedPath()) {
+			report(file.Path{"externalURL"}, "the gateway cannot serve under this path; write one of letters, digits, hyphens, dots and underscores that does not begin with api, projects or ui, such as https://example.com/promgate")
 		} else {
 			c.ExternalURL = normal
 		}
@@ -49,9 +49,26 @@ func (c *Config) validate(report file.Report) {
 		}
 	}
 	c.validateTokens(report)
+	c.validateSignIn(report)
+	c.validateMembers(report)
 	c.validateTargets(report)
 	c.Limits.validate(report)
 	c.Shutdown.validate(report)
+}
+
+// isPrefix tells whether the gateway can serve below the path: it must not be
+// taken for one of the gateway's own.
+func isPrefix(path string) bool {
+	if path == "" {
+		return true
+	}
+	for i, segment := range strings.Split(strings.TrimPrefix(path, "/"), "/") {
+		plain := strings.Trim(segment, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") == ""
+		if !plain || segment == "" || segment == "." || segment == ".." || i == 0 && (segment == "api" || segment == "projects" || segment == "ui") {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *Config) validateListeners(report file.Report) {

@@ -84,7 +84,7 @@ func (b *builds) build(t testing.TB, module string, args ...string) string {
 // promgate is the built program.
 func promgate(t testing.TB) string {
 	t.Helper()
-	return filepath.Join(shared.promgate.build(t, "../../..", "./cmd/promgate"), "promgate")
+	return filepath.Join(shared.promgate.build(t, "../../..", "./cmd/promgate", "./cmd/demo"), "promgate")
 }
 
 // promtool and wholePrometheus are Prometheus' own programs: those that the environment names, or else built.

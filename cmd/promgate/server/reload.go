@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"reflect"
 	"slices"
 	"time"
 
@@ -87,6 +88,8 @@ func (s *Server) apply(ctx context.Context, cfg *config.Config) error {
 	s.level.Set(levelOf(cfg.Log.Level))
 	s.followTokens(next, cfg)
 	s.users.SetClusters(next.usersOf(cfg))
+	s.signIn.setProjects(cfg)
+	s.signIn.reload(s)
 	s.discovery.apply(cfg, next, candidates)
 	s.upstreams.closeUnused(next)
 	s.upstreams = next
@@ -123,6 +126,7 @@ func warnRestart(logger *slog.Logger, running, next *config.Config) {
 		{"adminListen", running.AdminListen != next.AdminListen},
 		{"dataDir", running.DataDir != next.DataDir},
 		{"tokens", running.Tokens != next.Tokens},
+		{"signIn", !reflect.DeepEqual(running.SignIn, next.SignIn)},
 		{"log.format", running.Log.Format != next.Log.Format},
 		{"tracing", running.Tracing != next.Tracing},
 		{"shutdown", running.Shutdown != next.Shutdown},

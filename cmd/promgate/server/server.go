@@ -31,6 +31,8 @@ import (
 	"github.com/promgate/promgate/routing/file"
 	routingkube "github.com/promgate/promgate/routing/kube"
 	"github.com/promgate/promgate/tokens/jwt"
+	"github.com/promgate/promgate/web"
+	"github.com/promgate/promgate/web/api"
 )
 
 // Bounds of the public listener that nobody needs to configure.
@@ -66,6 +68,8 @@ type Server struct {
 
 	store       TokenStore
 	users       *authkube.Authenticator
+	signIn      *signIn
+	sessions    SessionStore // nil: nobody can sign in
 	routes      routing.Current
 	discovery   *discovery
 	gateway     *gateway.Gateway
@@ -128,11 +132,20 @@ func (s *Server) open(ctx context.Context, o Options) error {
 		}
 	}
 	s.users = authkube.NewAuthenticator(authkube.Options{Logger: s.logger, OnReview: s.meters.review})
+	browser, operations, err := s.openSignIn(ctx, o.Version)
+	if err != nil {
+		return err
+	}
+	clients := &api.Clients{}
 	options := gateway.Options{
 		Routes: &s.routes, Limits: Limits(s.config), Logger: s.logger, Registerer: s.registry,
 		UserAgent: "promgate/" + o.Version, TrustedProxies: s.config.TrustedProxies,
 		Auth:    auth.Union{jwt.NewVerifier(s.store.Snapshot, time.Now, jwt.OnResult(s.meters.tokenResults())), s.users},
-		BaseURL: s.config.BaseURL(),
+		BaseURL: s.config.BaseURL(), Browser: browser, Page: web.NewHandler(), OnAdmitted: clients.Note,
+		API: func(g *gateway.Gateway) []gateway.Operation {
+			operations.Clients = clients
+			return api.New(g, operations)
+		},
 	}
 	if endpoint := s.config.Tracing.OTLPEndpoint; endpoint != "" {
 		if s.tracing, err = newTracing(ctx, endpoint, o.Version); err != nil {
@@ -176,12 +189,19 @@ func (s *Server) Run(ctx context.Context) error {
 	defer s.close()
 	defer background.Wait()
 	defer stopWork()
-	failed := make(chan error, 3)
+	failed := make(chan error, 4)
 	background.Go(func() {
 		if err := s.store.Run(work); err != nil && work.Err() == nil {
 			failed <- fmt.Errorf("token store: %w", err)
 		}
 	})
+	if s.sessions != nil {
+		background.Go(func() {
+			if err := s.sessions.Run(work); err != nil && work.Err() == nil {
+				failed <- fmt.Errorf("session store: %w", err)
+			}
+		})
+	}
 	// From here on, before anybody can know that it runs, SIGHUP ends nothing.
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
@@ -306,6 +326,11 @@ func (s *Server) close() {
 		defer cancel()
 		if err := s.tracing.Shutdown(ctx); err != nil {
 			s.logger.Warn("the last spans could not be sent", "error", err)
+		}
+	}
+	if s.sessions != nil {
+		if err := s.sessions.Close(); err != nil {
+			s.logger.Error("the session store did not close properly", "error", err)
 		}
 	}
 	if s.store != nil {

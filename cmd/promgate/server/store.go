@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	sessionkube "github.com/promgate/promgate/auth/session/kube"
 	"github.com/promgate/promgate/cmd/promgate/config"
 	"github.com/promgate/promgate/kube"
 	"github.com/promgate/promgate/tokens"
@@ -116,7 +117,7 @@ func addProjects(namespaces []string, cfg *config.Config) []string {
 	return namespaces
 }
 
-// followTokens tells a store in Kubernetes what a new configuration has changed.
+// followTokens tells the stores in Kubernetes what a new configuration has changed.
 // Which cluster is the gateway's own only a restart changes: without that one
 // the store goes on as it was.
 func (s *Server) followTokens(u *upstreams, cfg *config.Config) {
@@ -125,6 +126,9 @@ func (s *Server) followTokens(u *upstreams, cfg *config.Config) {
 		return
 	}
 	home, sources := u.tokenSources(cfg, s.config.Tokens.Cluster)
+	if sessions, kept := s.sessions.(*sessionkube.Store); kept && home != nil {
+		sessions.SetConnection(home)
+	}
 	if home == nil {
 		s.logger.Warn("the cluster of the endpoint tokens is no longer in the configuration: they are followed as before until a restart", "cluster", s.config.Tokens.Cluster)
 		return
