@@ -75,10 +75,29 @@ prometheus:
 	CGO_ENABLED=0 $(GO) build -C testdata/prometheus -trimpath -tags remove_all_sd -ldflags "-s -w" -o $(CURDIR)/bin/ \
 		github.com/prometheus/prometheus/cmd/prometheus github.com/prometheus/prometheus/cmd/promtool
 
+# The browser that drives the page. It comes with the distribution: npm's own would be downloaded from elsewhere.
+.PHONY: browser
+browser:
+	@for b in chromium chromium-browser google-chrome; do command -v $$b >/dev/null && exit 0; done; \
+	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+		echo "installing chromium"; apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
+	else \
+		echo "The page's tests need Chromium: install it, so that chromium is on the PATH."; exit 1; \
+	fi
+
 .PHONY: test
-test: build controlplane kubectl prometheus lint ## Run every test, against a real API server and real Prometheus servers
+test: build controlplane kubectl prometheus browser lint test-page ## Run every test, against a real API server, real Prometheus servers and a real browser
 	$(if $(RACE),,@echo "no C compiler: testing without the race detector")
 	$(GO) test $(RACE) -timeout 20m ./...
+
+.PHONY: test-page
+test-page: web
+	npm --prefix web run check
+
+.PHONY: picture
+picture: browser web ## Take the README's picture of the page anew
+	$(GO) test -count 1 -timeout 20m -run 'TestBrowser$$' ./cmd/promgate/e2e
+	mkdir -p docs/images && cp web/browser/artefacts/explore-light.png docs/images/explore.png
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck

@@ -28,7 +28,7 @@ type Config struct {
 	Limits         Limits         `yaml:"limits,omitempty" doc:"What protects the gateway and the servers behind it. Those from maxQueryLength to burst hold for each environment, and can be set for a project or an environment alone."`
 	Targets        Targets        `yaml:"targets,omitempty" doc:"What protects clusters and servers that environments share."`
 	Tracing        Tracing        `yaml:"tracing,omitempty" doc:"OpenTelemetry traces."`
-	TrustedProxies []netip.Prefix `yaml:"trustedProxies,omitempty" type:"CIDR" doc:"Networks of the proxies in front of the gateway. From them, and from nobody else, X-Forwarded-For is believed, for the log."`
+	TrustedProxies []netip.Prefix `yaml:"trustedProxies,omitempty" type:"CIDR" doc:"Networks of the proxies in front of the gateway. From them, and from nobody else, X-Forwarded-For is believed, for the log and for counting tries to sign in."`
 	Shutdown       Shutdown       `yaml:"shutdown,omitempty" doc:"How the gateway stops."`
 }
 
