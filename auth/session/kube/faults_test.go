@@ -284,7 +284,7 @@ func TestGuesses(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	if n := p.between.count("get"); n > 204 || p.between.most > maxAsking {
+	if n := p.between.count("get"); n > 230 || p.between.most > maxAsking {
 		t.Errorf("%d questions for 201 ids, %d at once", n, p.between.most)
 	}
 	if n := p.between.count("delete"); n != 0 {

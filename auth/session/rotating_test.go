@@ -1,0 +1,57 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/promgate/promgate/auth"
+)
+
+// rotating is a provider that gives a new secret at each refresh, and takes the
+// use of an old one for theft: then nobody stays.
+type rotating struct {
+	mu      sync.Mutex
+	current Secret
+	serial  int
+	thefts  int
+	every   time.Duration
+	takes   time.Duration
+	since   map[Secret]time.Time
+}
+
+func newRotating(every, takes time.Duration) *rotating {
+	first := Secret(hidden + "0")
+	return &rotating{current: first, every: every, takes: takes, since: map[Secret]time.Time{first: time.Now()}}
+}
+
+func (p *rotating) install(w *world) {
+	w.oidc.due = func(u *User) bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return time.Since(p.since[u.Secret]) >= p.every
+	}
+	w.oidc.refresh = func(_ context.Context, u *User) (*User, error) {
+		p.mu.Lock()
+		if u.Secret != p.current {
+			p.thefts++
+			p.mu.Unlock()
+			return nil, fmt.Errorf("%w: the secret was used before", auth.ErrInvalid)
+		}
+		p.serial++
+		p.current = Secret(fmt.Sprint(hidden, p.serial))
+		p.since[p.current] = time.Now()
+		next := *u
+		next.Secret = p.current
+		p.mu.Unlock()
+		pass(p.takes) // the answer is on its way
+		return &next, nil
+	}
+}
+
+func (p *rotating) first() User {
+	u := user(auth.KindOIDC, "anna")
+	u.Secret = p.current
+	return u
+}
