@@ -48,8 +48,8 @@ func controlPlane(t *testing.T) *plane.Cluster {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute) // it may have to be built
 	defer cancel()
 	binary, err := plane.Build(ctx, "")
-	c := must(t, (*plane.Cluster)(nil), err)
-	c, err = plane.Start(ctx, plane.Options{Binary: binary})
+	must(t, binary, err)
+	c, err := plane.Start(ctx, plane.Options{Binary: binary})
 	must(t, c, err)
 	t.Cleanup(func() {
 		if err := c.Stop(); err != nil {

@@ -87,5 +87,5 @@ func TestServeTellsWhereItListens(t *testing.T) {
 	if record["tls"] != false || record["environments"] != 0.0 || record["listen"] == record["admin"] {
 		t.Errorf("got %v", record)
 	}
-	must(t, wantStatus(fetch(p.url+"/", ""), http.StatusNotFound))
+	must(t, wantStatus(fetch(p.url+"/other", ""), http.StatusNotFound))
 }

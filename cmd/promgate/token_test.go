@@ -106,6 +106,22 @@ func TestTokenLife(t *testing.T) {
 	}
 }
 
+// TestPrintTokens: what others wrote moves no cursor, and one long name does not
+// make every line as long.
+func TestPrintTokens(t *testing.T) {
+	var out strings.Builder
+	must(t, printTokens(&out, []tokenItem{
+		{Project: "a", CreatedBy: "local:\u009b2J\u202eanna\n", Description: "x\x1b[2Jy"},
+		{Project: "b", CreatedBy: strings.Repeat("ä", 41)},
+		{Project: "c"},
+	}))
+	for _, want := range []string{"local: 2J anna ", "x [2Jy", " " + strings.Repeat("ä", 39) + "… ", " unknown "} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, out.String())
+		}
+	}
+}
+
 func TestTokenOfProjectOpensAll(t *testing.T) {
 	p := tokenServer(t)
 	token := createToken(t, p.config)

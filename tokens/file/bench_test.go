@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/promgate/promgate/tokens"
 )
 
-// BenchmarkList lists 10,000 tokens of 200 projects.
+// BenchmarkList lists 10,000 tokens of 200 projects, and those of one project.
 func BenchmarkList(b *testing.B) {
 	s := open(b, Options{Dir: b.TempDir()})
 	err := s.write(b.Context(), func(tx *sql.Tx) error {
@@ -24,10 +26,20 @@ func BenchmarkList(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if all, err := s.List(b.Context()); err != nil || len(all) != 10_000 {
-			b.Fatal(len(all), err)
+	b.Run("all", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if all, err := s.List(b.Context()); err != nil || len(all) != 10_000 {
+				b.Fatal(len(all), err)
+			}
 		}
-	}
+	})
+	b.Run("project", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if all, err := s.ListProject(b.Context(), tokens.Scope{ProjectUID: fmt.Sprintf("%032x", 7)}); err != nil || len(all) != 50 {
+				b.Fatal(len(all), err)
+			}
+		}
+	})
 }

@@ -51,8 +51,16 @@ func insert(ctx context.Context, tx *sql.Tx, r tokens.Record) error {
 }
 
 // List returns all records, the newest first.
-func (s *Store) List(ctx context.Context) ([]tokens.Record, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT `+recordColumns+` FROM tokens ORDER BY created_at DESC, id`)
+func (s *Store) List(ctx context.Context) ([]tokens.Record, error) { return s.list(ctx, "") }
+
+// ListProject returns the records of the project with the scope's ProjectUID,
+// the newest first.
+func (s *Store) ListProject(ctx context.Context, p tokens.Scope) ([]tokens.Record, error) {
+	return s.list(ctx, "WHERE project_uid = ?", p.ProjectUID)
+}
+
+func (s *Store) list(ctx context.Context, where string, args ...any) ([]tokens.Record, error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT `+recordColumns+` FROM tokens `+where+` ORDER BY created_at DESC, id`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list tokens: %w", s.explain(err))
 	}

@@ -39,6 +39,19 @@ func TestRecordsAreKept(t *testing.T) {
 	}
 }
 
+func TestListProject(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir()})
+	older, newer, other := record("a"), record("b"), record("c")
+	newer.CreatedAt, other.Scope.ProjectUID = older.CreatedAt.Add(time.Second), "other-uid"
+	insertAll(t, s, older, newer, other)
+	for uid, want := range map[string][]tokens.Record{"p-uid": {newer, older}, "other-uid": {other}, "none": nil, "": nil} {
+		got, err := s.ListProject(t.Context(), tokens.Scope{Project: "shop", ProjectUID: uid})
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: got %+v, %v; want %+v", uid, got, err, want)
+		}
+	}
+}
+
 func TestInsertRefuses(t *testing.T) {
 	s := open(t, Options{Dir: t.TempDir()})
 	insertAll(t, s, record("a"))

@@ -136,12 +136,12 @@ func BenchmarkList(b *testing.B) {
 			}
 		}
 	})
-	b.Run("one", func(b *testing.B) {
+	b.Run("project", func(b *testing.B) {
 		b.ReportAllocs()
-		one := place{s.options.Home, "", "shop-7"}
 		for b.Loop() {
-			if l, err := one.list(b.Context(), metav1.ListOptions{}); err != nil || len(l.items) != each {
-				b.Fatal(len(l.items), err)
+			one, err := s.ListProject(b.Context(), tokens.Scope{Project: "shop-7", ProjectUID: "uid-of-shop-7"})
+			if err != nil || len(one) != each {
+				b.Fatal(len(one), err)
 			}
 		}
 	})

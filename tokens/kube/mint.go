@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/promgate/promgate/kube"
 	"github.com/promgate/promgate/tokens"
 )
 
@@ -80,7 +78,7 @@ func (m *minter) createObject(ctx context.Context, d tokens.Draft) (l located, a
 	if err != nil {
 		return l, at, err
 	}
-	if !m.follows(c, namespace) {
+	if !m.s.follows(c, namespace) {
 		return l, at, fmt.Errorf("the gateway looks for no tokens in namespace %s of cluster %s: add it to discovery.namespaces.names of the cluster", namespace, c.Name)
 	}
 	uid, err := namespaceUID(ctx, c, namespace)
@@ -108,16 +106,6 @@ func (m *minter) createObject(ctx context.Context, d tokens.Draft) (l located, a
 	}
 	o, err := read(created, m.s.clusterName(c))
 	return located{object: o, connection: c}, at, err
-}
-
-// follows tells whether the store follows the objects of a namespace: a token
-// anywhere else would never be accepted.
-func (m *minter) follows(c *kube.Connection, namespace string) bool {
-	m.s.mu.Lock()
-	defer m.s.mu.Unlock()
-	return slices.ContainsFunc(m.s.options.Sources, func(s Source) bool {
-		return s.Connection.Name == c.Name && (s.Namespaces == nil || slices.Contains(s.Namespaces, namespace))
-	})
 }
 
 // first makes the first token of an object.

@@ -91,6 +91,42 @@ func (s *Store) List(ctx context.Context) ([]tokens.Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list tokens: %w", err)
 	}
+	return recordsOf(lists...), nil
+}
+
+// ListProject returns the records of the tokens in the project's namespace, the
+// newest first; none where the store does not follow that. Of a namespace that
+// was deleted and made anew, only those are the project's that name its UID; a
+// project of the configuration file is the namespace, whatever its UID.
+func (s *Store) ListProject(ctx context.Context, p tokens.Scope) ([]tokens.Record, error) {
+	c, err := s.cluster(p.Cluster)
+	if err != nil {
+		return nil, fmt.Errorf("list the tokens of project %s: %w", p.Project, err)
+	}
+	if p.Project == "" || p.ProjectUID == "" || !s.follows(c, p.Project) { // an empty namespace is all of them
+		return nil, nil
+	}
+	l, err := place{c, s.clusterName(c), p.Project}.list(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("list the tokens of project %s: %w", p.Project, err)
+	}
+	return slices.DeleteFunc(recordsOf(l), func(r tokens.Record) bool {
+		return r.Scope.ProjectUID != p.ProjectUID && p.ProjectUID != fileUID(p.Project)
+	}), nil
+}
+
+// follows tells whether the store follows the objects of a namespace: a token
+// anywhere else would never be accepted.
+func (s *Store) follows(c *kube.Connection, namespace string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.options.Sources, func(source Source) bool {
+		return source.Connection.Name == c.Name && (source.Namespaces == nil || slices.Contains(source.Namespaces, namespace))
+	})
+}
+
+// recordsOf are the records of what was listed, the newest first.
+func recordsOf(lists ...listed) []tokens.Record {
 	var records []tokens.Record
 	for _, l := range lists {
 		objects, _ := l.objects()
@@ -103,7 +139,7 @@ func (s *Store) List(ctx context.Context) ([]tokens.Record, error) {
 	slices.SortFunc(records, func(a, b tokens.Record) int {
 		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(a.ID, b.ID))
 	})
-	return records, nil
+	return records
 }
 
 // Get returns the record of the token with that id, or tokens.ErrNotFound.

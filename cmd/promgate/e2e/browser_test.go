@@ -53,7 +53,13 @@ type stageInfo struct {
 		// From and To are the times between which its servers have data.
 		From time.Time `json:"from"`
 		To   time.Time `json:"to"`
+		// Restart is where a POST has the gateway end and start again.
+		Restart string `json:"restart"`
 	} `json:"site"`
+
+	// restart is what the test does whenever somebody has asked it to, who waits until the channel is closed.
+	restart func()
+	asked   chan chan<- struct{}
 }
 
 type login struct {
@@ -74,24 +80,47 @@ func TestBrowser(t *testing.T) {
 	if len(files) == 0 {
 		t.Fatal("there is no test of the page")
 	}
-	info := newStageInfo(t)
+	s, info := newStageInfo(t)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".test.mjs"), func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", filepath.Join("browser", filepath.Base(file)))
 			cmd.Dir, cmd.Env = web, append(os.Environ(), "PROMGATE_STAGE="+info)
-			if output, err := cmd.CombinedOutput(); err != nil {
-				t.Errorf("%v\n%s", err, output)
-			}
+			s.attend(t, cmd)
 		})
 	}
 }
 
-// newStageInfo starts everything and writes down how it is reached.
-func newStageInfo(t *testing.T) (file string) {
-	var s stageInfo
+// attend runs a file of tests to its end, and does what it asks for.
+func (s *stageInfo) attend(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	var output []byte
 	var err error
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		output, err = cmd.CombinedOutput()
+	}()
+	for {
+		select {
+		case done := <-s.asked:
+			s.restart()
+			close(done)
+		case <-ended:
+			t.Logf("%s", output)
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		}
+	}
+}
+
+// newStageInfo starts everything and writes down how it is reached.
+func newStageInfo(t *testing.T) (s *stageInfo, file string) {
+	var err error
+	s = &stageInfo{asked: make(chan chan<- struct{})}
 	s.Chromium = chromium(t)
 	s.Artefacts, err = filepath.Abs(filepath.Join(web, "browser", "artefacts"))
 	must(t, err)
@@ -103,7 +132,7 @@ func newStageInfo(t *testing.T) (file string) {
 	must(t, err)
 	file = filepath.Join(t.TempDir(), "stage.json")
 	must(t, os.WriteFile(file, text, 0o600))
-	return file
+	return s, file
 }
 
 // chromium is a browser of this machine.
@@ -151,6 +180,10 @@ projects:
     environments:
       - {name: production, service: {cluster: local, namespace: browser-shop, name: prometheus, port: web}}
       - {name: forbidden, service: {cluster: local, namespace: browser-shop, name: other, port: web}}
+  - name: web
+    members:
+      - {user: anna, role: maintainer}
+    environments:
       - {name: html, url: %q}
   - name: own
     environments:
@@ -199,7 +232,29 @@ func (s *stageInfo) startSite(t *testing.T) {
 		"clusters:\n  - {name: local, kubeconfig: %q, audiences: [promgate]}\n  - {name: own, kubeconfig: %q, credentials: user}\n",
 		listen, site.URL, site.Issuer, kubeconfig, kubeconfig) + fmt.Sprintf(siteProjects, html.URL)
 	must(t, os.WriteFile(path, []byte(text), 0o600))
-	serve(t, path)
+	g := serve(t, path)
+	s.restart = func() {
+		g.stop()
+		g = serve(t, path)
+	}
+	s.startControl(t)
+}
+
+// startControl serves what the tests in the browser may have done to the gateway.
+func (s *stageInfo) startControl(t *testing.T) {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /restart", func(_ http.ResponseWriter, r *http.Request) {
+		done := make(chan struct{})
+		select {
+		case s.asked <- done:
+			<-done
+		case <-r.Context().Done():
+		}
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	s.Site.Restart = server.URL + "/restart"
 }
 
 // siteAudiences are for the cluster that the gateway asks itself, and for the one that is asked with the token.

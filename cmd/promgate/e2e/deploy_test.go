@@ -89,7 +89,7 @@ func (m deployment) apply(directory string, more ...string) {
 var own = map[string]string{
 	"everything": "resources: [../project]\nnamespace: billing\ncomponents:\n" +
 		"  [../components/post, ../components/pinning, ../components/events, ../components/doctor, ../components/prometheus-operator, ../components/perses, ../components/tokens, ../components/token-secrets]\n",
-	"wide":  "resources: [../selector]\ncomponents: [../components/cluster-watch, ../components/kubernetes-tokens, ../components/cluster-tokens, ../components/users]\n",
+	"wide":  "resources: [../selector]\ncomponents: [../components/cluster-watch, ../components/kubernetes-tokens, ../components/cluster-tokens, ../components/users, ../components/sessions]\n",
 	"twice": "resources: [../names]\ncomponents: [../components/kubernetes-tokens, ../components/two-replicas]\nimages: [{name: promgate, newName: registry.example/promgate, newTag: v1}]\n",
 }
 
@@ -101,6 +101,7 @@ var ruleTable = map[string][]string{
 		"cluster: get,list,watch namespaces",
 	},
 	"wide": slices.Concat(ofTokens, []string{
+		"create,get,list,watch,update,delete,deletecollection sessions.promgate.io",
 		"cluster: get,list,watch namespaces", "cluster: list,watch services",
 		"cluster: list,watch prometheuses.monitoring.coreos.com", "cluster: list,watch persesdatasources.perses.dev",
 		"cluster: get,list,watch,create,patch,delete endpointtokens.promgate.io", "cluster: patch endpointtokens/status.promgate.io",
@@ -231,6 +232,7 @@ var (
 		"impersonate users -", "impersonate serviceaccounts shop", "get configmaps promgate", "create serviceaccounts/token promgate promgate",
 		"get secrets promgate other", "watch secrets promgate", "update secrets promgate promgate-signing-keys", "patch secrets promgate other", "patch secrets promgate", "patch secrets billing other",
 		"delete secrets promgate promgate-signing-keys", "update endpointtokens.promgate.io/status shop", "update services shop", "delete namespaces shop shop", "get nodes/proxy - node", "list pods shop",
+		"create sessions.promgate.io shop", "patch sessions.promgate.io promgate", "list sessions.promgate.io -",
 	}
 	// ofSelectors is what is needed to select namespaces, and beside it nothing.
 	ofSelectors = []right{"list namespaces -", "watch namespaces -"}
@@ -239,6 +241,7 @@ var (
 		"list services -", "watch services other", "watch prometheuses.monitoring.coreos.com -", "list persesdatasources.perses.dev -",
 		"watch endpointtokens.promgate.io -", "patch endpointtokens.promgate.io/status other", "create tokenreviews.authentication.k8s.io -",
 		"create subjectaccessreviews.authorization.k8s.io -", "watch secrets promgate promgate-signing-keys", "update leases.coordination.k8s.io promgate promgate-minting",
+		"update sessions.promgate.io promgate", "deletecollection sessions.promgate.io promgate",
 	}
 )
 

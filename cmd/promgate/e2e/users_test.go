@@ -185,8 +185,16 @@ func (s *site) testLists(t *testing.T, name, other string) {
 	if a := list("/api/v1/projects", n.token); a.status != http.StatusOK || a.body != fmt.Sprintf(`{"projects":[{"name":%q,"environments":1}]}`, name) {
 		t.Errorf("projects: got %s", a)
 	}
-	want := fmt.Sprintf(`{"environments":[{"project":%q,"name":"production","url":"https://gateway.example/projects/%[1]s/environments/production","allow":["federate","remoteRead"]}]}`, name)
-	if a := list("/api/v1/projects/"+name+"/environments", n.token); a.status != http.StatusOK || a.body != want {
+	var found struct {
+		Environments []struct {
+			Project, Name, URL string
+			Allow              []string
+		}
+	}
+	a := list("/api/v1/projects/"+name+"/environments", n.token)
+	must(t, decode(a, &found))
+	want := fmt.Sprintf("[{%[1]s production https://gateway.example/projects/%[1]s/environments/production [federate remoteRead]}]", name)
+	if got := fmt.Sprint(found.Environments); a.status != http.StatusOK || got != want {
 		t.Errorf("environments: got %s", a)
 	}
 	for _, project := range []string{other, "nobody"} {
