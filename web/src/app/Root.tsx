@@ -1,0 +1,16 @@
+import { Suspense } from 'react';
+import { Outlet, ScrollRestoration } from 'react-router-dom';
+import { ScreenSkeleton } from './ScreenSkeleton';
+
+/** What every screen has around it, signed in or not. */
+export function Root() {
+  return (
+    <>
+      <Suspense fallback={<ScreenSkeleton />}>
+        <Outlet />
+      </Suspense>
+      {/* Explore writes each query into its address: that is no reason to jump to the top. */}
+      <ScrollRestoration getKey={({ pathname, key }) => (pathname.endsWith('/explore') ? pathname : key)} />
+    </>
+  );
+}
