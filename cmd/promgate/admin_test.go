@@ -21,7 +21,7 @@ func TestAdminListener(t *testing.T) {
 	must(t, wantStatus(fetch(p.admin+"/debug/pprof/", ""), http.StatusOK))
 	must(t, wantStatus(fetch(p.admin+"/debug/pprof/heap", ""), http.StatusOK))
 	must(t, wantStatus(fetch(p.admin+"/projects/shop/environments/production/api/v1/query?query=up", token), http.StatusNotFound))
-	for _, path := range []string{"/metrics", "/healthz", "/readyz", "/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/cmdline", "/"} {
+	for _, path := range []string{"/metrics", "/healthz", "/readyz", "/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/cmdline", "/graph"} {
 		got := fetch(p.url+path, token)
 		if got.status != http.StatusNotFound || !strings.HasPrefix(got.body, `{"status":"error","errorType":"not_found"`) {
 			t.Errorf("%s on the public listener: %d %q", path, got.status, got.body)

@@ -113,7 +113,7 @@ func (a *api) openEnvironment(ctx context.Context, c *gateway.Call) (*routing.En
 	if err != nil {
 		return nil, "", err
 	}
-	manages, err := manages(ctx, c.Identity, []*routing.Environment{e})
+	manages, err := manages(ctx, c.Identity, slices.Collect(a.gateway.Table().Project(e.Project.Name)))
 	if err != nil {
 		return nil, "", err
 	}

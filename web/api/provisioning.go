@@ -134,7 +134,7 @@ spec:
 // in Perses of spec.client. The gateway takes a token as password of any user.
 func persesOnKubernetes(e *routing.Environment, u string) snippet {
 	return snippet{
-		Kind: "perses-kubernetes", Title: "Perses on Kubernetes", File: "promgate-" + unique(e, maxPersesName) + ".kubernetes.yaml",
+		Kind: "perses-kubernetes", Title: "Perses on Kubernetes", File: "promgate-" + unique(e, maxPersesName) + ".yaml",
 		Description: "Apply it with kubectl apply -f where perses-operator runs. The token stands in a Secret of the namespace, not in the data source.",
 		Text: fmt.Sprintf(`apiVersion: v1
 kind: Secret

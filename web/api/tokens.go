@@ -15,6 +15,7 @@ import (
 
 	"github.com/promgate/promgate/auth"
 	"github.com/promgate/promgate/gateway"
+	"github.com/promgate/promgate/routing"
 	"github.com/promgate/promgate/tokens"
 )
 
@@ -69,15 +70,25 @@ func (a *api) managed(ctx context.Context, c *gateway.Call) (*project, error) {
 	return p, nil
 }
 
-// owns tells whether a token is the project's. A project that was made again
-// under the same name has another UID.
-func (p *project) owns(r tokens.Record) bool {
+// records are those of the project's tokens, the newest first. A project that was
+// made again under the same name has another identity, and none of the old one's.
+func (a *api) records(ctx context.Context, p *project) ([]tokens.Record, error) {
+	var all []tokens.Record
+	seen := map[*routing.Project]bool{}
 	for _, e := range p.all {
-		if e.Project.UID == r.Scope.ProjectUID {
-			return true
+		if seen[e.Project] {
+			continue
 		}
+		seen[e.Project] = true
+		part, err := a.Tokens.ListProject(ctx, tokens.Scope{Cluster: e.Project.Cluster, Project: p.name, ProjectUID: e.Project.UID})
+		if err != nil {
+			return nil, storeError(err)
+		}
+		all = append(all, part...)
 	}
-	return false
+	// Newest first. Several clusters may each have a namespace of the name.
+	slices.SortFunc(all, func(a, b tokens.Record) int { return cmp.Compare(newestFirst(a), newestFirst(b)) })
+	return slices.CompactFunc(all, func(a, b tokens.Record) bool { return a.ID == b.ID }), nil
 }
 
 func (a *api) tokens(ctx context.Context, c *gateway.Call) (*gateway.Reply, error) {
@@ -89,12 +100,10 @@ func (a *api) tokens(ctx context.Context, c *gateway.Call) (*gateway.Reply, erro
 	if err != nil {
 		return nil, err
 	}
-	records, err := a.Tokens.List(ctx)
+	records, err := a.records(ctx, p)
 	if err != nil {
-		return nil, storeError(err)
+		return nil, err
 	}
-	records = slices.DeleteFunc(records, func(r tokens.Record) bool { return !p.owns(r) })
-	slices.SortFunc(records, func(x, y tokens.Record) int { return cmp.Compare(newestFirst(x), newestFirst(y)) })
 	part, next := page(l, records, newestFirst)
 	items := make([]tokenItem, len(part))
 	for i, r := range part {
@@ -142,14 +151,16 @@ func (a *api) managedToken(ctx context.Context, c *gateway.Call) (*project, toke
 	if err != nil {
 		return nil, tokens.Record{}, err
 	}
-	r, err := a.Tokens.Get(ctx, c.Names["token"])
-	switch {
-	case errors.Is(err, tokens.ErrNotFound) || err == nil && !p.owns(r):
-		return nil, r, errNoToken
-	case err != nil:
-		return nil, r, storeError(err)
+	records, err := a.records(ctx, p)
+	if err != nil {
+		return nil, tokens.Record{}, err
 	}
-	return p, r, nil
+	for _, r := range records {
+		if r.ID == c.Names["token"] {
+			return p, r, nil
+		}
+	}
+	return nil, tokens.Record{}, errNoToken
 }
 
 func (a *api) createToken(ctx context.Context, c *gateway.Call) (*gateway.Reply, error) {
