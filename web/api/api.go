@@ -54,6 +54,9 @@ type SignIn struct {
 	// Kubernetes finds out whose token it is. Errors wrap auth.ErrInvalid or
 	// auth.ErrUnavailable.
 	Kubernetes func(context.Context, auth.Credential) (session.User, error)
+	// KubernetesAudience is whom such a token has to be made for; empty: for the
+	// API server, as tokens are by themselves.
+	KubernetesAudience string
 	OIDC       *OIDC
 }
 

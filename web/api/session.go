@@ -28,6 +28,8 @@ type userItem struct {
 type methodItem struct {
 	Kind auth.Kind `json:"kind"`
 	Name string    `json:"name,omitempty"`
+	// Audience is whom a Kubernetes token has to be made for.
+	Audience string `json:"audience,omitempty"`
 }
 
 // Bounds of what a sign-in is sent, in bytes.
@@ -78,13 +80,13 @@ func (a *api) session(ctx context.Context, c *gateway.Call) (*gateway.Reply, err
 func (a *api) describe(s *session.Active) sessionItem {
 	item := sessionItem{Methods: []methodItem{}, Version: a.Version}
 	if a.SignIn.OIDC != nil {
-		item.Methods = append(item.Methods, methodItem{auth.KindOIDC, a.SignIn.OIDC.Name})
+		item.Methods = append(item.Methods, methodItem{Kind: auth.KindOIDC, Name: a.SignIn.OIDC.Name})
 	}
 	if a.SignIn.Local != nil {
 		item.Methods = append(item.Methods, methodItem{Kind: auth.KindLocal})
 	}
 	if a.SignIn.Kubernetes != nil {
-		item.Methods = append(item.Methods, methodItem{Kind: auth.KindKubernetes})
+		item.Methods = append(item.Methods, methodItem{Kind: auth.KindKubernetes, Audience: a.SignIn.KubernetesAudience})
 	}
 	if s != nil {
 		item.User = &userItem{Kind: s.User.Kind, Name: s.User.Name, Groups: s.User.Groups}

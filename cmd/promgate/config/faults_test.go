@@ -54,6 +54,33 @@ var faultCases = []struct{ name, yaml, want string }{
 -:7: limits.queue.timeout: queue.timeout (2m0s) is longer than requestTimeout (1m0s) and would never be reached; shorten it, or lengthen requestTimeout
 -:8: shutdown.delay: a time cannot be negative; write 0s for no delay, or a longer one
 -:8: shutdown.timeout: requests in flight need some time to end; write a longer one, such as 60s`},
+	{"sign-in", `dataDir: d
+externalURL: http://gateway.example
+signIn:
+  kubernetes: true
+  idleTimeout: 2h
+  lifetime: 1h
+  oidc: {issuer: "http://login.example", clientID: "", usernameClaim: " ", scopes: ["a b"], refreshInterval: 1s, prompt: "a&b"}
+projects:
+  - name: p
+    members: [{user: anna}, {user: "oidc:b", group: g}, {}, {group: "oidc:g"}, {group: "oidc:g", role: maintainer}, {user: "oidc:"}, {user: "oidc:x", role: owner}]
+`, `
+-:3: signIn: browsers keep a session only over https: give the gateway a certificate with listenTLS, or, where a proxy has it, write externalURL with https://
+-:4: signIn.kubernetes: no cluster accepts tokens of users; write audiences or credentials: user for one of clusters, or remove kubernetes
+-:6: signIn.lifetime: lifetime (1h0m0s) is shorter than idleTimeout (2h0m0s), which would never be reached; lengthen it, or shorten idleTimeout
+-:7: signIn.oidc.issuer: over plain http anybody on the way could sign in as anybody; write an issuer with https://
+-:7: signIn.oidc.clientID: oidc has no clientID; write the id that the provider knows the gateway by
+-:7: signIn.oidc.usernameClaim: usernameClaim is empty; write a claim, or remove the key for the default
+-:7: signIn.oidc.scopes[0]: a scope is one word; write each as an entry of its own
+-:7: signIn.oidc.prompt: "a&b" is no prompt; write a word such as consent or login, or remove the key
+-:7: signIn.oidc.refreshInterval: asking more often than every 10s is too much for a provider; write a longer time
+-:10: projects[0].members[6].role: "owner" is none of the words that are known here; write one of viewer, maintainer
+-:10: projects[0].members[1]: a member is a user or a group; write two members for both
+-:10: projects[0].members[2]: a member needs a user or a group; write one
+-:10: projects[0].members[4]: this member is written twice, also in line 10; keep one
+-:10: projects[0].members[5]: the name is empty or has spaces at an end; write it as the users file or the provider has it
+-:10: projects[0].members[0].user: "anna" is somebody of the users file, but signIn.usersFile is not set; set it, or write oidc:anna for somebody of an OpenID provider
+-:10: projects[0].members[1].group: "g" is somebody of the users file, but signIn.usersFile is not set; set it, or write oidc:g for somebody of an OpenID provider`},
 	{"limits of a project and an environment", `dataDir: d
 targets: {maxConcurrent: 501, maxConcurrentProject: 0}
 limits: {burst: 0, maxRange: 90}

@@ -27,6 +27,7 @@ type signIn struct {
 	kube      *authkube.Authenticator // nil: tokens are not for signing in
 	usersFile string
 	oidcName  string
+	audience  string // of Kubernetes tokens
 
 	projects atomic.Pointer[[]file.Project]
 	routes   *routing.Current
@@ -43,7 +44,7 @@ func newSignIn(cfg *config.Config, users *authkube.Authenticator, routes *routin
 		in.warn(s)
 	}
 	if cfg.SignIn.Kubernetes {
-		in.kube = users
+		in.kube, in.audience = users, audienceOf(cfg)
 	}
 	if o := cfg.SignIn.OIDC; o != nil {
 		in.oidcName = o.Name
@@ -60,6 +61,22 @@ func newSignIn(cfg *config.Config, users *authkube.Authenticator, routes *routin
 		}
 	}
 	return in, nil
+}
+
+// audienceOf is the one that people are told to make a token for: it opens the
+// first cluster that accepts tokens of users. Where one is asked with the token
+// itself, tokens are as kubectl makes them.
+func audienceOf(cfg *config.Config) string {
+	audience := ""
+	for _, c := range cfg.Clusters {
+		switch {
+		case c.Credentials == "user":
+			return ""
+		case audience == "" && len(c.Audiences) > 0:
+			audience = c.Audiences[0]
+		}
+	}
+	return audience
 }
 
 // setProjects puts the members of a configuration in force.
@@ -91,7 +108,7 @@ func (in *signIn) ways() api.SignIn {
 		ways.Local = in.signInLocal
 	}
 	if in.kube != nil {
-		ways.Kubernetes = in.signInKubernetes
+		ways.Kubernetes, ways.KubernetesAudience = in.signInKubernetes, in.audience
 	}
 	if in.oidc != nil {
 		ways.OIDC = &api.OIDC{Name: in.oidcName, Begin: in.beginOIDC, Complete: in.completeOIDC}

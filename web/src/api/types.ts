@@ -22,6 +22,8 @@ export interface SignInMethod {
   kind: 'local' | 'oidc' | 'kubernetes';
   /** How the deployment calls it, such as "Company account"; only for oidc. */
   name?: string;
+  /** Whom a token has to be made for; only for kubernetes, and absent where that is the API server itself. */
+  audience?: string;
 }
 
 export interface Project {

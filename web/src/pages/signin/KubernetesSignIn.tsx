@@ -9,10 +9,8 @@ import { CopyButton } from '../../components/CopyButton';
 import { monospace } from '../../theme';
 import { SignInError, submitLabel, useWait } from './SignInError';
 
-const command = 'kubectl create token NAME';
-
 /** A text area and no password field: browsers would offer to keep what is in one. */
-export function KubernetesSignIn({ isFirst }: { isFirst: boolean }) {
+export function KubernetesSignIn({ isFirst, audience }: { isFirst: boolean; audience?: string }) {
   const [token, setToken] = useState('');
   const [isShown, setShown] = useState(false);
   const signIn = useSignIn();
@@ -32,7 +30,7 @@ export function KubernetesSignIn({ isFirst }: { isFirst: boolean }) {
         fullWidth
         value={token}
         onChange={(event) => setToken(event.target.value)}
-        helperText="It is checked now and stored nowhere."
+        helperText="The gateway keeps it for this session alone, encrypted. It is never shown again."
         slotProps={{
           htmlInput: { 'data-testid': 'signin-token', autoComplete: 'off', autoCapitalize: 'none', autoCorrect: 'off', spellCheck: false },
           input: { sx: { '& textarea': { fontFamily: monospace, fontSize: '0.8125rem', wordBreak: 'break-all', WebkitTextSecurity: isShown ? 'none' : 'disc' } } },
@@ -49,7 +47,7 @@ export function KubernetesSignIn({ isFirst }: { isFirst: boolean }) {
       <Button type="submit" data-testid="signin-token-submit" variant={isFirst ? 'contained' : 'outlined'} disabled={signIn.isLoading || wait > 0}>
         {submitLabel('Sign in with this token', signIn.isLoading, wait)}
       </Button>
-      <TokenHint />
+      <TokenHint audience={audience} />
     </Stack>
   );
 }
@@ -78,7 +76,8 @@ function TokenFileButton({ onToken }: { onToken: (token: string) => void }) {
   );
 }
 
-function TokenHint() {
+function TokenHint({ audience }: { audience?: string }) {
+  const command = 'kubectl create token NAME' + (audience === undefined ? '' : ` --audience ${audience}`);
   return (
     <Box>
       <Typography variant="body2" sx={{ color: 'text.secondary', mb: 0.75 }}>

@@ -99,7 +99,7 @@ function Method({ method, isFirst, returnTo }: { method: SignInMethod; isFirst: 
     case 'oidc':
       return <OidcSignIn name={method.name} isFirst={isFirst} returnTo={returnTo} />;
     case 'kubernetes':
-      return <KubernetesSignIn isFirst={isFirst} />;
+      return <KubernetesSignIn isFirst={isFirst} audience={method.audience} />;
   }
 }
 
