@@ -57,7 +57,7 @@ type SignIn struct {
 	// KubernetesAudience is whom such a token has to be made for; empty: for the
 	// API server, as tokens are by themselves.
 	KubernetesAudience string
-	OIDC       *OIDC
+	OIDC               *OIDC
 }
 
 // OIDC is the sign-in at an OpenID provider.

@@ -59,15 +59,9 @@ func same(t *testing.T, what, got, want string) {
 	}
 }
 
-// TestSnippets: they are what clients take.
-func TestSnippets(t *testing.T) {
-	h := newHarness(t)
-	p, byKind := h.snippets(t, "shop", "production")
-	if p.URL != "https://gateway.example/projects/shop/environments/production" || p.Placeholder != "TOKEN" || len(p.Snippets) != 5 {
-		t.Fatalf("got %+v", p)
-	}
-	for kind, c := range map[string]struct{ file, text string }{
-		"grafana": {"promgate-shop-production.yaml", `
+// wantSnippets are those of shop/production, by what they mean.
+var wantSnippets = map[string]struct{ file, text string }{
+	"grafana": {"promgate-shop-production.yaml", `
 apiVersion: 1
 datasources:
   - name: shop-production
@@ -83,7 +77,7 @@ datasources:
       httpHeaderName1: Authorization
     secureJsonData:
       httpHeaderValue1: Bearer TOKEN`},
-		"perses": {"promgate-shop-production.yaml", `
+	"perses": {"promgate-shop-production.yaml", `
 kind: GlobalSecret
 metadata: {name: promgate-shop-production}
 spec:
@@ -101,7 +95,7 @@ spec:
         spec:
           url: https://gateway.example/projects/shop/environments/production
           secret: promgate-shop-production`},
-		"perses-kubernetes": {"promgate-shop-production.yaml", `
+	"perses-kubernetes": {"promgate-shop-production.yaml", `
 apiVersion: v1
 kind: Secret
 metadata: {name: promgate-production, namespace: shop}
@@ -127,8 +121,17 @@ spec:
           spec:
             url: https://gateway.example/projects/shop/environments/production
             secret: production-secret`},
-		"promtool": {"promgate.http.yaml", `authorization: {type: Bearer, credentials: TOKEN}`},
-	} {
+	"promtool": {"promgate.http.yaml", `authorization: {type: Bearer, credentials: TOKEN}`},
+}
+
+// TestSnippets: they are what clients take.
+func TestSnippets(t *testing.T) {
+	h := newHarness(t)
+	p, byKind := h.snippets(t, "shop", "production")
+	if p.URL != "https://gateway.example/projects/shop/environments/production" || p.Placeholder != "TOKEN" || len(p.Snippets) != 5 {
+		t.Fatalf("got %+v", p)
+	}
+	for kind, c := range wantSnippets {
 		s := byKind[kind]
 		same(t, kind, s.Text, c.text)
 		if s.File != c.file || s.Title == "" || !strings.HasSuffix(s.Description, ".") && kind != "promtool" {

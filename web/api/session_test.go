@@ -274,6 +274,9 @@ func TestNoSignIn(t *testing.T) {
 	if got := b.do("GET", "/api/v1/projects", ""); got.status != 401 {
 		t.Errorf("a cookie: got %d %s", got.status, got.body)
 	}
+	h = newHarness(t, func(o *Options) { o.SignIn = SignIn{Kubernetes: o.SignIn.Kubernetes, KubernetesAudience: "promgate"} })
+	check(t, "an audience", h.browser().do("GET", "/api/v1/session", ""), 200,
+		`{"user":null,"methods":[{"kind":"kubernetes","audience":"promgate"}],"version":"v1.2.3"}`)
 	// Ways without a place for sessions are of no use.
 	h = newHarness(t, func(o *Options) { o.Sessions = nil })
 	check(t, "without sessions", h.browser().do("POST", "/api/v1/session/local", `{"name":"anna","password":"the-password-of-anna"}`), 404,

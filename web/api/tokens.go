@@ -15,7 +15,6 @@ import (
 
 	"github.com/promgate/promgate/auth"
 	"github.com/promgate/promgate/gateway"
-	"github.com/promgate/promgate/routing"
 	"github.com/promgate/promgate/tokens"
 )
 
@@ -74,13 +73,14 @@ func (a *api) managed(ctx context.Context, c *gateway.Call) (*project, error) {
 // made again under the same name has another identity, and none of the old one's.
 func (a *api) records(ctx context.Context, p *project) ([]tokens.Record, error) {
 	var all []tokens.Record
-	seen := map[*routing.Project]bool{}
+	seen := map[tokens.Scope]bool{}
 	for _, e := range p.all {
-		if seen[e.Project] {
+		scope := tokens.Scope{Cluster: e.Project.Cluster, Project: p.name, ProjectUID: e.Project.UID}
+		if seen[scope] {
 			continue
 		}
-		seen[e.Project] = true
-		part, err := a.Tokens.ListProject(ctx, tokens.Scope{Cluster: e.Project.Cluster, Project: p.name, ProjectUID: e.Project.UID})
+		seen[scope] = true
+		part, err := a.Tokens.ListProject(ctx, scope)
 		if err != nil {
 			return nil, storeError(err)
 		}

@@ -1,9 +1,7 @@
 package api
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -345,46 +343,5 @@ func TestWhereTokensDoNotOpen(t *testing.T) {
 	_, secret := anna.create("shop", `{"description":"x","environment":"twin","lifetimeSeconds":3600}`)
 	if a, b := h.opens(secret, "shop", "twin"), h.opens(secret, "shop", "production"); a != 200 || b != 403 {
 		t.Errorf("the twin's token: %d, %d", a, b)
-	}
-}
-
-// brokenStore fails as a store does that cannot be reached.
-type brokenStore struct{ tokens.Store }
-
-func (brokenStore) ListProject(context.Context, tokens.Scope) ([]tokens.Record, error) {
-	return nil, errors.New("no such disk")
-}
-func (brokenStore) Create(context.Context, tokens.Draft) (tokens.Record, string, error) {
-	return tokens.Record{}, "", errors.New("no such disk")
-}
-func (brokenStore) Revoke(context.Context, string) error { return errors.New("no such disk") }
-func (brokenStore) Rotate(context.Context, string, tokens.Rotation) (a tokens.Record, s string, b tokens.Record, err error) {
-	return a, s, b, context.DeadlineExceeded
-}
-
-// TestTokenStoreDown: the caller may try again, and the log knows why.
-func TestTokenStoreDown(t *testing.T) {
-	h := newHarness(t, func(o *Options) { o.Tokens = brokenStore{o.Tokens} })
-	h.mint("shop", "")
-	records, err := h.store.List(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	anna := h.signedIn("anna")
-	for _, o := range []struct{ method, path, body string }{
-		{"GET", apiTokens, ""},
-		{"POST", apiTokens, `{"description":"x","lifetimeSeconds":3600}`},
-		{"DELETE", apiTokens + "/" + records[0].ID, ""},
-		{"POST", apiTokens + "/" + records[0].ID + "/rotate", `{"overlapSeconds":0}`},
-	} {
-		got := anna.do(o.method, o.path, o.body)
-		check(t, o.method+" "+o.path, got, 503,
-			failed("unavailable", "the gateway cannot reach its endpoint tokens right now: try again in a moment; its log says why"))
-		if got.header.Get("Retry-After") != "5" {
-			t.Errorf("Retry-After is %q", got.header.Get("Retry-After"))
-		}
-	}
-	if !strings.Contains(h.log.text(), `"cause":"no such disk"`) {
-		t.Error("the log does not tell why")
 	}
 }
