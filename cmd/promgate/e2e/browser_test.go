@@ -18,7 +18,6 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/promgate/promgate/auth/local"
 	"github.com/promgate/promgate/cmd/demo/cluster"
 	"github.com/promgate/promgate/cmd/demo/prometheus"
 )
@@ -224,7 +223,8 @@ func (s *stageInfo) startSite(t *testing.T) {
 	site.URL = "http://localhost:" + port + "/promgate"
 	s.startProvider(t)
 	dir := t.TempDir()
-	site.Maintainer, site.Viewer = addLocalUser(t, dir, "anna"), addLocalUser(t, dir, "boris")
+	users := filepath.Join(dir, "users.yaml")
+	site.Maintainer, site.Viewer = login{"anna", addUser(t, users, "anna")}, login{"boris", addUser(t, users, "boris")}
 	must(t, os.WriteFile(filepath.Join(dir, "secret"), []byte(providerSecret), 0o600))
 	path := filepath.Join(dir, "promgate.yaml")
 	text := fmt.Sprintf("listen: %s\nadminListen: 127.0.0.1:0\nexternalURL: %s\ndataDir: data\nshutdown: {delay: 0s, timeout: 20s}\n"+
@@ -333,16 +333,6 @@ func (s *stageInfo) startProvider(t *testing.T) {
 	line, err := bufio.NewReader(stdout).ReadBytes('\n')
 	must(t, err)
 	must(t, json.Unmarshal(line, &s.Site))
-}
-
-// addLocalUser adds somebody to the users file.
-func addLocalUser(t *testing.T, dir, name string) login {
-	t.Helper()
-	password := name + "'s long password"
-	hash, err := local.Hash(password)
-	must(t, err)
-	must(t, local.Add(filepath.Join(dir, "users.yaml"), local.User{Name: name}, hash))
-	return login{name, password}
 }
 
 // freeAddress is one of loopback that nobody listens on.
