@@ -113,7 +113,7 @@ func (c *Call) Body(into any) error {
 func badJSON(err error) error {
 	message := "the body is no JSON of the form that docs/openapi.yaml describes"
 	var wrongType *json.UnmarshalTypeError
-	if errors.As(err, &wrongType) {
+	if errors.As(err, &wrongType) && wrongType.Field != "" {
 		message = fmt.Sprintf("the body's %s has the wrong type: docs/openapi.yaml tells which one it takes", shorten(wrongType.Field, 60))
 	}
 	return badData(message)

@@ -22,6 +22,16 @@ func noProxy(*http.Request) (*url.URL, error) { return nil, nil }
 var errInCluster = errors.New("it has no kubeconfig, so the gateway must run in a pod of this cluster, with a service account token mounted; " +
 	"it does not: run it there, or set kubeconfig")
 
+// podNamespace is where a pod's own namespace is told.
+const podNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+// PodNamespace is the namespace of the pod that the process runs in. It fails
+// where there is none, or no service account token is mounted.
+func PodNamespace() (string, error) {
+	text, err := os.ReadFile(podNamespace)
+	return strings.TrimSpace(string(text)), err
+}
+
 // CheckKubeconfig tells whether a kubeconfig can be used with the context
 // (empty: its current one): it exists, is well formed, the context is whole,
 // and the certificates that it names can be read. It connects to nothing and

@@ -73,7 +73,7 @@ func cause(err error) error {
 	var status apierrors.APIStatus
 	var sent *url.Error
 	if errors.As(err, &status) || errors.As(err, &sent) ||
-		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, errNoAnswer) {
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, kube.ErrNoAnswer) {
 		return err
 	}
 	return errUnreadable

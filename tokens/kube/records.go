@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,8 +17,12 @@ import (
 	"github.com/promgate/promgate/tokens"
 )
 
-// maxParallel bounds how many requests one call has under way.
-const maxParallel = 20
+const (
+	// maxParallel bounds how many requests one call has under way.
+	maxParallel = 20
+	// listTimeout bounds the reading of everything that there is in one place.
+	listTimeout = 30 * time.Second
+)
 
 // place is a namespace of a cluster, or all of it.
 type place struct {

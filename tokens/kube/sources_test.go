@@ -66,7 +66,7 @@ func TestRenewedConnection(t *testing.T) {
 		pass(time.Minute)
 		before := g.Snapshot().Tokens[idOf(1, 1)]
 		p.stall("list endpointtokens", "watch endpointtokens")
-		old, second := g.watch.spaces[spaceKey{"local", ""}].follower, p.connect(t, "local")
+		old, second := g.watch.spaces[spaceKey{"local", ""}].follower.watch(), p.connect(t, "local")
 		g.SetSources(second, []Source{{Connection: second}})
 		g.want(idOf(1, 1))
 		g.stale(false)

@@ -224,8 +224,8 @@ func many(t testing.TB, n int) []any {
 	return all
 }
 
-// full is a store that holds these objects, and their follower.
-func full(t testing.TB, list []any) (*gateway, *follower) {
+// full is a store that holds these objects, and their watch.
+func full(t testing.TB, list []any) (*gateway, *kube.FreshWatch) {
 	g := openStore(t, &kube.Connection{Name: "local"})
 	g.log = slog.New(slog.DiscardHandler)
 	sp := newSpace(g.Store, "")
@@ -238,7 +238,7 @@ func full(t testing.TB, list []any) (*gateway, *follower) {
 	g.mu.Lock()
 	g.takeRing(&ring{issuer: "promgate:test", keys: []tokens.Key{{ID: "key-1", Private: private}}})
 	g.mu.Unlock()
-	f := &follower{s: g.Store, connection: g.options.Home, holder: sp, part: &sp.part}
+	f := (&follower{s: g.Store, connection: g.options.Home, holder: sp, part: &sp.part}).watch()
 	if err := f.Replace(list, "1"); err != nil {
 		t.Fatal(err)
 	}

@@ -8,8 +8,6 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
-	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,9 +70,6 @@ type Store struct {
 
 var _ tokens.Store = (*Store)(nil)
 
-// podNamespace is where a pod's own namespace is told.
-const podNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
-
 // Open makes a Store. It connects to nothing. Load or Run must come before
 // Snapshot has anything; the other methods need neither.
 func Open(o Options) (*Store, error) {
@@ -88,11 +83,11 @@ func Open(o Options) (*Store, error) {
 		s.now = time.Now
 	}
 	if s.namespace == "" {
-		text, err := os.ReadFile(podNamespace)
+		own, err := kube.PodNamespace()
 		if err != nil {
 			return nil, fmt.Errorf("the gateway's own namespace is not known: run it in a pod with a service account token mounted, or write it as tokens.namespace: %w", err)
 		}
-		s.namespace = strings.TrimSpace(string(text))
+		s.namespace = own
 	}
 	return s, nil
 }

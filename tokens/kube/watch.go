@@ -37,7 +37,7 @@ func (s *Store) Run(ctx context.Context) error {
 		f.end = end
 		running.Go(func() {
 			defer end()
-			f.run(following)
+			f.watch().Run(following)
 		})
 	}
 	s.reconcile()

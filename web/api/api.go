@@ -89,7 +89,7 @@ func New(g Gateway, o Options) []gateway.Operation {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &api{Options: o, gateway: g, health: newHealth(g.Probe, o.Now, o.Logger), doctor: newDoctor(g.Diagnose, o.Now)}
+	a := &api{Options: o, gateway: g, health: newHealth(g.Probe, o.Now, o.Logger), doctor: newDoctor(g.Diagnose, o.Now, o.Logger)}
 	all := []gateway.Operation{
 		{Name: "openapi", Method: http.MethodGet, Path: "openapi.yaml", Public: true, Do: a.description},
 		{Name: "session", Method: http.MethodGet, Path: "session", Public: true, Do: a.session},

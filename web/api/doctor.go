@@ -2,6 +2,9 @@ package api
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -33,6 +36,7 @@ type hop struct {
 type doctor struct {
 	examine func(context.Context, *routing.Environment) gateway.Diagnosis
 	now     func() time.Time
+	logger  *slog.Logger
 	mu      sync.Mutex
 	running map[string]*examination // by the environment's UID
 }
@@ -45,8 +49,8 @@ type examination struct {
 	until  time.Time // zero: under way
 }
 
-func newDoctor(examine func(context.Context, *routing.Environment) gateway.Diagnosis, now func() time.Time) *doctor {
-	return &doctor{examine: examine, now: now, running: map[string]*examination{}}
+func newDoctor(examine func(context.Context, *routing.Environment) gateway.Diagnosis, now func() time.Time, logger *slog.Logger) *doctor {
+	return &doctor{examine: examine, now: now, logger: logger, running: map[string]*examination{}}
 }
 
 // ask returns a diagnosis, or the context's error. It goes on to its end when
@@ -69,7 +73,7 @@ func (d *doctor) ask(ctx context.Context, e *routing.Environment) (gateway.Diagn
 }
 
 func (d *doctor) run(e *routing.Environment, x *examination) {
-	found := d.examine(context.Background(), e)
+	found := d.guarded(e)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.now()
@@ -80,6 +84,20 @@ func (d *doctor) run(e *routing.Environment, x *examination) {
 			delete(d.running, uid)
 		}
 	}
+}
+
+// guarded is the examination, whose failures are its own: no request is there to
+// fail.
+func (d *doctor) guarded(e *routing.Environment) (found gateway.Diagnosis) {
+	defer func() {
+		if p := recover(); p != nil {
+			d.logger.Error("a diagnosis failed", "project", e.Project.Name, "environment", e.Name, "cause", fmt.Sprintf("panic: %v\n%s", p, debug.Stack()))
+			found = gateway.Diagnosis{Project: e.Project.Name, Environment: e.Name, Target: e.Target.Description, Hops: []routing.Hop{{
+				Name: routing.HopPrometheus, Status: routing.HopFailed, Found: "the gateway failed while it looked; its log says why",
+			}}}
+		}
+	}()
+	return d.examine(context.Background(), e)
 }
 
 // diagnose answers with the way to an environment's server. What is found on it

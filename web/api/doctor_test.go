@@ -1,8 +1,10 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -76,7 +78,7 @@ func newSurgery(now func() time.Time) *surgery {
 		case <-ctx.Done():
 			return gateway.Diagnosis{Project: "cut"}
 		}
-	}, now)
+	}, now, slog.New(slog.DiscardHandler))
 	return s
 }
 
@@ -129,7 +131,7 @@ func TestDiagnosisCounts(t *testing.T) {
 	d := newDoctor(func(_ context.Context, e *routing.Environment) gateway.Diagnosis {
 		made++
 		return gateway.Diagnosis{Target: e.Target.Description}
-	}, c.now)
+	}, c.now, slog.New(slog.DiscardHandler))
 	e := bare("production")
 	ask := func(e *routing.Environment, want int) {
 		t.Helper()
@@ -170,4 +172,14 @@ func TestDiagnosisTakesLong(t *testing.T) {
 		}
 		s.end <- gateway.Diagnosis{}
 	})
+}
+
+// TestDiagnosisPanics: what goes wrong in it harms nobody else.
+func TestDiagnosisPanics(t *testing.T) {
+	var log bytes.Buffer
+	d := newDoctor(func(context.Context, *routing.Environment) gateway.Diagnosis { panic("boom") }, time.Now, slog.New(slog.NewJSONHandler(&log, nil)))
+	found, err := d.ask(t.Context(), bare("production"))
+	if err != nil || found.OK() || found.Environment != "production" || !strings.Contains(log.String(), "panic: boom") {
+		t.Errorf("got %+v, %v, and the log %s", found, err, &log)
+	}
 }

@@ -143,7 +143,8 @@ func bare(name string) *routing.Environment {
 	return &routing.Environment{Project: projectOf("shop"), Name: name, UID: "uid-" + name, Target: &routing.Target{Description: name}}
 }
 
-// TestProbesAtOnce: eight at the most, each environment once.
+// TestProbesAtOnce: of a project four at the most, each environment once, so that
+// one whose servers hang holds up nobody else's.
 func TestProbesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newProbes()
@@ -161,7 +162,7 @@ func TestProbesAtOnce(t *testing.T) {
 		}
 		for i := range 20 {
 			synctest.Wait()
-			if got, want := len(p.begun), min(8+i, 20); got != want {
+			if got, want := len(p.begun), min(4+i, 20); got != want {
 				t.Fatalf("after %d answers %d were begun, want %d", i, got, want)
 			}
 			p.answers <- "Prometheus"
@@ -175,6 +176,66 @@ func TestProbesAtOnce(t *testing.T) {
 		if len(p.begun) != 20 {
 			t.Errorf("%d were begun", len(p.begun))
 		}
+	})
+}
+
+// TestProbesOfAll: sixteen at the most, however many projects there are.
+func TestProbesOfAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newProbes()
+		h := newHealth(p.probe, time.Now, slog.New(slog.DiscardHandler))
+		for i := range 25 {
+			for j := range 4 {
+				e := bare(fmt.Sprint(i, "-", j))
+				e.Project = projectOf(fmt.Sprint("p", i))
+				h.of(e)
+			}
+		}
+		synctest.Wait()
+		if len(p.begun) != maxProbes {
+			t.Errorf("%d were begun", len(p.begun))
+		}
+		<-time.After(time.Minute) // they time out, and nobody looks
+		synctest.Wait()
+		if n := len(p.begun); n >= 100 {
+			t.Errorf("%d were begun although nobody looked any more", n)
+		}
+	})
+}
+
+// TestProbePanics: what goes wrong in it harms nobody else.
+func TestProbePanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHealth(func(context.Context, *routing.Environment) (string, error) { panic("boom") }, time.Now, slog.New(slog.DiscardHandler))
+		e := bare("production")
+		h.of(e)
+		synctest.Wait()
+		if got := h.of(e); got.Status != "down" || got.Message != "the gateway could not ask; its log says why" {
+			t.Errorf("got %+v", got)
+		}
+	})
+}
+
+// TestProbeRefused: a budget that is used up tells nothing of the server.
+func TestProbeRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var refusal error = &gateway.Error{Status: 429, Message: "full", Limit: "maxConcurrent"}
+		h := newHealth(func(context.Context, *routing.Environment) (string, error) { return "Prometheus", refusal }, time.Now, slog.New(slog.DiscardHandler))
+		e := bare("production")
+		look := func(want string) {
+			t.Helper()
+			h.of(e)
+			synctest.Wait()
+			if got := h.of(e); got.Status != want {
+				t.Errorf("got %+v, want %s", got, want)
+			}
+			<-time.After(healthFor)
+		}
+		look("unknown")
+		refusal = nil
+		look("up")
+		refusal = &gateway.Error{Status: 429, Message: "full", Limit: "maxConcurrent"}
+		look("up")
 	})
 }
 

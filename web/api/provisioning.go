@@ -186,6 +186,6 @@ func promtool(u string) snippet {
 func curl(u string) snippet {
 	return snippet{
 		Kind: "curl", Title: "curl", Description: "Asks the environment's Prometheus which of its targets are up.",
-		Text: fmt.Sprintf("curl -sG -H 'Authorization: Bearer %s' \\\n  --data-urlencode 'query=up' \\\n  %s/api/v1/query\n", placeholder, u),
+		Text: fmt.Sprintf("curl -sSG -H 'Authorization: Bearer %s' \\\n  --data-urlencode 'query=up' \\\n  %s/api/v1/query\n", placeholder, u),
 	}
 }

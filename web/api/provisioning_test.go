@@ -165,7 +165,7 @@ func TestCurl(t *testing.T) {
 	command := exec.CommandContext(t.Context(), "sh", "-eu", "-c", strings.ReplaceAll(byKind["curl"].Text, p.Placeholder, secret))
 	command.Env = []string{"PATH=" + dir + ":/usr/bin:/bin"}
 	out, err := command.CombinedOutput()
-	want := []string{"-sG", "-H", "Authorization: Bearer " + secret, "--data-urlencode", "query=up", p.URL + "/api/v1/query", ""}
+	want := []string{"-sSG", "-H", "Authorization: Bearer " + secret, "--data-urlencode", "query=up", p.URL + "/api/v1/query", ""}
 	if got := string(out); err != nil || got != strings.Join(want, "\n") {
 		t.Fatalf("the words are %q, want %q (%v)", got, want, err)
 	}

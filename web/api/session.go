@@ -271,7 +271,11 @@ func problem(err error, otherwise string) string {
 
 // backTo sends the browser to a place below the page.
 func (a *api) backTo(place string, cause error, cookies ...*http.Cookie) (*gateway.Reply, error) {
-	if cause != nil {
+	switch {
+	case cause == nil:
+	case errors.Is(cause, auth.ErrMissing): // whoever likes can do that
+		a.Logger.Info("somebody came back from the OpenID provider who had not begun", "cause", cause)
+	default:
 		a.Logger.Warn("a sign-in at the OpenID provider failed", "cause", cause)
 	}
 	h := setCookie(cookies...)

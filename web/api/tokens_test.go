@@ -122,7 +122,7 @@ func TestNewTokenBounds(t *testing.T) {
 		`{"description":"x","environment":"*","lifetimeSeconds":3600}`:          "this project has no environment *: choose one of its environments, or leave it out for all",
 		`{"description":"x","lifetimeSeconds":3600,"project":"billing"}`:        noJSON,
 		`{"description":"x","lifetimeSeconds":3600`:                             noJSON,
-		`[]`:                          "the body's  has the wrong type: docs/openapi.yaml tells which one it takes",
+		`[]`:                          "the body is no JSON of the form that docs/openapi.yaml describes",
 		`x`:                           noJSON,
 		`{"description":"x"}{"a":1}`:  "the body holds more than one JSON value: send one",
 		`{"description":["x"]}`:       "the body's description has the wrong type: docs/openapi.yaml tells which one it takes",

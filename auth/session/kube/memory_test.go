@@ -14,12 +14,12 @@ import (
 	"github.com/promgate/promgate/kube"
 )
 
-// recall is a store that has no API server, with its follower.
-func recall(t testing.TB) (*Store, *follower) {
+// recall is a store that has no API server, with its watch.
+func recall(t testing.TB) (*Store, *kube.FreshWatch) {
 	t.Helper()
 	s, err := Open(Options{Connection: &kube.Connection{Name: "local"}, Namespace: "home", Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)
-	return s, &follower{s: s}
+	return s, s.watch(s.connection.Load())
 }
 
 // version is a record's object at that resource version.
@@ -86,7 +86,7 @@ func BenchmarkGet(b *testing.B) {
 		all = append(all, version(b, s, r, i+1))
 	}
 	check(b, f.Replace(all, "20000"))
-	f.change(time.Now().Add(time.Hour), "", func() {})
+	follower{s}.Seen("", time.Now().Add(time.Hour))
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for i := 0; pb.Next(); i++ {

@@ -9,8 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -96,9 +94,6 @@ type Store struct {
 
 var _ session.Store = (*Store)(nil)
 
-// podNamespace is where a pod's own namespace is told.
-const podNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
-
 // Open makes a Store. It connects to nothing. While Run is not on, each look at
 // a session asks the API server.
 func Open(o Options) (*Store, error) {
@@ -111,11 +106,11 @@ func Open(o Options) (*Store, error) {
 		s.now = time.Now
 	}
 	if s.namespace == "" {
-		text, err := os.ReadFile(podNamespace)
+		own, err := kube.PodNamespace()
 		if err != nil {
 			return nil, fmt.Errorf("the gateway's own namespace, which is to hold the sessions, is not known: run it in a pod with a service account token mounted, or name it: %w", err)
 		}
-		s.namespace = strings.TrimSpace(string(text))
+		s.namespace = own
 	}
 	// The only error is a size that is not positive.
 	s.absent, _ = lru.New[string, time.Time](maxAbsent)
@@ -151,8 +146,7 @@ func (s *Store) Run(ctx context.Context) error {
 		s.restart = restart
 		s.mu.Unlock()
 		// Read after restart is set: SetConnection does it the other way round.
-		f := &follower{s: s, connection: s.connection.Load()}
-		f.run(following)
+		s.watch(s.connection.Load()).Run(following)
 		restart()
 	}
 	s.mu.Lock()
