@@ -1,6 +1,7 @@
+import Box from '@mui/material/Box';
 import Button from '@mui/material/Button';
 import type { ReactNode } from 'react';
-import { errorSentence } from './errorSentence';
+import { errorSentence, splitRequestId } from './errorSentence';
 import { RefreshIcon } from './icons';
 import { Notice } from './Notice';
 
@@ -9,10 +10,13 @@ interface ErrorNoticeProps {
   onRetry?: () => void;
   /** What could not be done, in a few words. */
   title?: ReactNode;
+  /** How the sentence begins, such as "Sign-in failed: ". */
+  lead?: string;
 }
 
 /** Says what went wrong and what to do, where it went wrong. */
-export function ErrorNotice({ error, onRetry, title }: ErrorNoticeProps) {
+export function ErrorNotice({ error, onRetry, title, lead }: ErrorNoticeProps) {
+  const [sentence, requestId] = splitRequestId(errorSentence(error, lead));
   return (
     <Notice
       severity="error"
@@ -26,7 +30,12 @@ export function ErrorNotice({ error, onRetry, title }: ErrorNoticeProps) {
         )
       }
     >
-      {errorSentence(error)}
+      {sentence}{' '}
+      {requestId && (
+        <Box component="span" sx={{ display: 'inline-block', typography: 'caption', color: 'text.secondary' }}>
+          {requestId}
+        </Box>
+      )}
     </Notice>
   );
 }

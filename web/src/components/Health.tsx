@@ -1,5 +1,6 @@
 import Box from '@mui/material/Box';
 import type { Health } from '../api/types';
+import { sentenceCase } from './sentenceCase';
 import { dateTimeText } from './time';
 
 const words: Record<Health['status'], string> = { up: 'Up', down: 'Down', checking: 'Checking', unknown: 'Unknown' };
@@ -7,7 +8,7 @@ const colors: Record<Health['status'], string> = { up: 'success.main', down: 'er
 
 /** What answers, or why nothing does or nobody knows. */
 export function healthText({ message, status }: Health): string {
-  return message ?? (status === 'unknown' ? 'Asked only with your own credentials' : '');
+  return message ? sentenceCase(message) : status === 'unknown' ? 'Asked only with your own credentials' : '';
 }
 
 /** What a pointer over the health shows: all of it, and when that was. */

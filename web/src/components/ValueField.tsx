@@ -15,7 +15,8 @@ export function ValueField({ value, what, ...rest }: ValueFieldProps) {
     <Box
       sx={{
         display: 'flex',
-        alignItems: 'center',
+        flexDirection: { xs: 'column', sm: 'row' },
+        alignItems: { xs: 'flex-end', sm: 'center' },
         gap: 1,
         p: 0.75,
         pl: 1.5,
@@ -28,7 +29,7 @@ export function ValueField({ value, what, ...rest }: ValueFieldProps) {
       <Box
         component="code"
         data-testid={rest['data-testid']}
-        sx={{ flex: 1, minWidth: 0, overflowWrap: 'anywhere', userSelect: 'all', fontFamily: monospace, fontSize: '0.8125rem' }}
+        sx={{ flex: { sm: 1 }, width: { xs: '100%', sm: 'auto' }, minWidth: 0, overflowWrap: 'anywhere', userSelect: 'all', fontFamily: monospace, fontSize: '0.8125rem' }}
       >
         {value}
       </Box>

@@ -3,7 +3,7 @@ import Button from '@mui/material/Button';
 import ButtonBase from '@mui/material/ButtonBase';
 import Skeleton from '@mui/material/Skeleton';
 import Typography from '@mui/material/Typography';
-import { useMemo } from 'react';
+import { Fragment, useMemo } from 'react';
 import { monospace } from '../theme';
 import { examplesFor } from './metrics';
 import { useMetrics } from './useMetrics';
@@ -28,7 +28,7 @@ export function EmptyState({ project, environment, onPick, onBrowse }: EmptyStat
           Browse the metrics
         </Button>
       </Typography>
-      <Box sx={{ display: 'grid', gap: 1.5, gridTemplateColumns: 'repeat(auto-fill, minmax(min(100%, 380px), 1fr))' }}>
+      <Box sx={{ display: 'grid', gap: 1.5, gridTemplateColumns: { xs: 'minmax(0, 1fr)', md: 'repeat(2, minmax(0, 1fr))' } }}>
         {isLoading
           ? [0, 1, 2, 3].map((at) => <Skeleton key={at} variant="rounded" height={64} />)
           : examples.map(({ expr, says }) => (
@@ -36,14 +36,24 @@ export function EmptyState({ project, environment, onPick, onBrowse }: EmptyStat
                 <Box component="span" sx={{ color: 'text.secondary', fontSize: 12.5 }}>
                   {says}
                 </Box>
-                <Box component="span" sx={{ fontFamily: monospace, fontSize: 12.5, overflowWrap: 'anywhere' }}>
-                  {expr}
+                <Box component="span" sx={{ fontFamily: monospace, fontSize: 12.5, overflowWrap: 'anywhere', textWrap: 'balance' }}>
+                  <Breakable text={expr} />
                 </Box>
               </ButtonBase>
             ))}
       </Box>
     </Box>
   );
+}
+
+/** Text that wraps after brackets and underscores, and not in front of what closes a bracket. */
+function Breakable({ text }: { text: string }) {
+  return text.split(/(?<=[(_])/).map((part, at) => (
+    <Fragment key={at}>
+      {at > 0 && <wbr />}
+      {part}
+    </Fragment>
+  ));
 }
 
 const card = {

@@ -55,9 +55,9 @@ function Explore(place: Place) {
     ask({ queries: explore.drafts.map((query, at) => (at === index ? { expr, hidden: false } : query)) });
   };
   return (
-    <Stack spacing={2} sx={{ py: 2.5 }}>
-      <Paper variant="outlined" sx={{ p: { xs: 1.25, sm: 1.75 } }}>
-        <Stack spacing={1.5}>
+    <Stack spacing={1.5} sx={{ pt: 1.5, pb: 2.5 }}>
+      <Paper variant="outlined" sx={{ p: { xs: 1.25, sm: 1.5 }, pb: { xs: 0.75, sm: 0.75 } }}>
+        <Stack spacing={1}>
           <Toolbar
             state={state}
             loading={loading}

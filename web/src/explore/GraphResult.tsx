@@ -26,8 +26,9 @@ interface GraphResultProps {
 const fewLines = 200;
 const manyLines = 2000;
 
+/** So high that the legend begins inside a window of the usual size. */
 export function useChartHeight(): number {
-  return useMediaQuery('(max-width: 599.95px)') ? 260 : 360;
+  return useMediaQuery('(max-width: 599.95px), (max-height: 899.95px)') ? 260 : 360;
 }
 
 /** The chart, its legend, and the histograms below. */

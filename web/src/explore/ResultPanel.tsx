@@ -36,14 +36,16 @@ export function ResultPanel({ project, environment, state, run, loading, cancell
         {!run && <Waiting cancelled={cancelled} allHidden={state.queries.every(({ expr, hidden }) => hidden || expr.trim() === '')} />}
         {run && (
           <Box sx={{ opacity: loading ? 0.5 : 1, transition: 'opacity 120ms', transitionDelay: loading ? '250ms' : '0ms' }}>
-            <ResultHead
-              {...{ run, project, environment, cancelled }}
-              unit={state.unit}
-              stacked={state.stacked}
-              onUnit={(unit) => onShow({ unit })}
-              onStacked={(stacked) => onShow({ stacked })}
-            />
             {!answered && <Failed />}
+            {answered && (
+              <ResultHead
+                {...{ run, project, environment, cancelled }}
+                unit={state.unit}
+                stacked={state.stacked}
+                onUnit={(unit) => onShow({ unit })}
+                onStacked={(stacked) => onShow({ stacked })}
+              />
+            )}
             {answered && run.mode === 'table' && <TableResult run={run} severalQueries={severalQueries} />}
             {answered && run.mode === 'graph' && (
               <GraphResult

@@ -1,5 +1,6 @@
 import Box from '@mui/material/Box';
 import ButtonBase from '@mui/material/ButtonBase';
+import useMediaQuery from '@mui/material/useMediaQuery';
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { useMemo, useRef, useState } from 'react';
 import { CommonLabels } from './CommonLabels';
@@ -11,8 +12,26 @@ import { columnWidths, nextSort, sortRows, tableOf, valueColumn, type Sort } fro
 const rowHeight = 34;
 const histogramHeight = 56;
 const cell = { px: 1, overflow: 'hidden', textOverflow: 'ellipsis', whiteSpace: 'nowrap' };
-/** The value stays in sight however many labels there are. */
-const valueCell = { ...cell, position: 'sticky', right: 0, bgcolor: 'background.paper', textAlign: 'right', fontVariantNumeric: 'tabular-nums' };
+/** The value stays in sight however many labels there are; on a phone, where it would cover them, it comes first. */
+const valueCell = {
+  ...cell,
+  order: { xs: -1, sm: 0 },
+  position: { xs: 'static', sm: 'sticky' },
+  right: 0,
+  bgcolor: { sm: 'background.paper' },
+  textAlign: 'right',
+  fontVariantNumeric: 'tabular-nums',
+};
+const paper = 'var(--mui-palette-background-paper)';
+const shade = 'rgba(var(--mui-palette-text-primaryChannel) / 0.15)';
+/** A shadow at each side to which there is more: what scrolls along covers it at the end. */
+const scrollShadows = {
+  backgroundImage: `linear-gradient(to right, ${paper} 40%, transparent), linear-gradient(to left, ${paper} 40%, transparent), linear-gradient(to right, ${shade}, transparent), linear-gradient(to left, ${shade}, transparent)`,
+  backgroundPosition: 'left, right, left, right',
+  backgroundSize: '36px 100%, 36px 100%, 12px 100%, 12px 100%',
+  backgroundAttachment: 'local, local, scroll, scroll',
+  backgroundRepeat: 'no-repeat',
+};
 
 /** An instant vector: a column for each label in which the series differ, and the value as the server wrote it. */
 export function VectorTable({ result, label }: { result: InstantResult; label: string }) {
@@ -26,12 +45,13 @@ export function VectorTable({ result, label }: { result: InstantResult; label: s
     estimateSize: (index) => (rows[index]?.samples[0]?.histogram ? histogramHeight : rowHeight),
     overscan: 8,
   });
-  const { template, minWidth } = useMemo(() => layoutOf(model), [model]);
+  const valueFirst = useMediaQuery('(max-width: 599.95px)');
+  const { template, minWidth } = useMemo(() => layoutOf(model, valueFirst), [model, valueFirst]);
   const columns = [...model.columns, valueColumn];
   return (
     <Box>
       <CommonLabels common={model.common} />
-      <Box ref={scroller} tabIndex={0} role="region" aria-label={label} sx={{ maxHeight: '60vh', overflow: 'auto', borderRadius: 1 }}>
+      <Box ref={scroller} tabIndex={0} role="region" aria-label={label} sx={{ maxHeight: '60vh', overflow: 'auto', borderRadius: 1, ...scrollShadows }}>
         <Box role="table" aria-label={label} aria-rowcount={rows.length + 1} sx={{ fontSize: 13 }} style={{ minWidth }}>
           <Box role="rowgroup" sx={{ position: 'sticky', top: 0, zIndex: 2, bgcolor: 'background.paper' }}>
             <Box role="row" aria-rowindex={1} sx={{ ...headRow, gridTemplateColumns: template }}>
@@ -55,9 +75,10 @@ const headButton = { px: 1, py: 0.75, gap: 0.25, width: '100%', justifyContent: 
 const headRow = { display: 'grid', borderBottom: '1px solid', borderColor: 'divider', fontSize: 12 };
 
 /** The columns share the width by the length of what stands in them, but none becomes narrower than that. */
-function layoutOf(model: ReturnType<typeof tableOf>) {
+function layoutOf(model: ReturnType<typeof tableOf>, valueFirst: boolean) {
   const values = model.rows.slice(0, 500).map(({ samples }) => (samples[0]?.histogram ? 46 : (samples[0]?.value.length ?? 0)));
-  const widths = [...columnWidths(model), Math.max(12, ...values) + 2];
+  const value = Math.max(8, ...values) + 2;
+  const widths = valueFirst ? [value, ...columnWidths(model)] : [...columnWidths(model), value];
   const total = widths.reduce((sum, width) => sum + width, 0);
   return { template: widths.map((width) => `minmax(0, ${width}fr)`).join(' '), minWidth: `${total}ch` };
 }

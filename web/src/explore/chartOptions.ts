@@ -36,7 +36,8 @@ export function chartOptions(input: ChartInput, size: { width: number; height: n
   const { lines, span, stacked, colours } = input;
   return {
     ...size,
-    padding: [10, 12, 0, 0],
+    // On the right there is room for half of the last time.
+    padding: [10, 26, 0, 0],
     legend: { show: false },
     cursor: {
       points: { show: false },

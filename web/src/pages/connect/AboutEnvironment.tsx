@@ -4,6 +4,7 @@ import type { EnvironmentDetail, Limits } from '../../api/types';
 import { LabelChips } from '../../components/LabelChips';
 import { Panel } from '../../components/Panel';
 import { numberText, sizeText } from '../../components/quantity';
+import { sentenceCase } from '../../components/sentenceCase';
 import { durationText } from '../../components/time';
 
 export const aboutTitle = 'About this environment';
@@ -28,7 +29,7 @@ export function AboutEnvironment({ detail }: { detail: EnvironmentDetail }) {
   return (
     <Panel title={aboutTitle}>
       <Box component="dl" sx={{ m: 0, display: 'grid', rowGap: 1.25 }}>
-        {health.message && <Fact name="What answers">{health.message}</Fact>}
+        {health.message && <Fact name="What answers">{sentenceCase(health.message)}</Fact>}
         <Fact name="Target">
           {target.kind === 'service' ? 'A Service in Kubernetes' : 'A URL'}
           {target.description && (
@@ -38,8 +39,8 @@ export function AboutEnvironment({ detail }: { detail: EnvironmentDetail }) {
           )}
         </Fact>
         <Fact name="Replicas">{replicas === 'pin' ? 'One ready pod answers for as long as it can' : 'Any of them answers'}</Fact>
-        <Fact name="Answers are narrowed to">{Object.keys(enforced).length > 0 ? <LabelChips labels={enforced} /> : 'Nothing: they are whole'}</Fact>
-        <Fact name="Switched on as well">{allow.length > 0 ? allow.map((name) => allowNames[name]).join(', ') : 'Nothing'}</Fact>
+        <Fact name="Enforced labels">{Object.keys(enforced).length > 0 ? <LabelChips labels={enforced} /> : 'None'}</Fact>
+        <Fact name="Opt-in endpoints">{allow.length > 0 ? allow.map((name) => allowNames[name]).join(', ') : 'None'}</Fact>
       </Box>
       <Box component="dl" sx={{ m: 0, mt: 2, pt: 1.5, borderTop: '1px solid', borderColor: 'divider', display: 'grid', rowGap: 0.5 }}>
         {limitFacts(limits).map(([name, value]) => (

@@ -22,9 +22,10 @@ export function Snippets({ provisioning, secret }: { provisioning: Provisioning;
         value={kind ?? false}
         onChange={(_event, next: Snippet['kind']) => setKind(next)}
         variant="scrollable"
-        scrollButtons={false}
+        scrollButtons="auto"
+        allowScrollButtonsMobile
         aria-label="Kind of client"
-        sx={{ minHeight: 40, borderBottom: '1px solid', borderColor: 'divider' }}
+        sx={{ minHeight: 40, borderBottom: '1px solid', borderColor: 'divider', '& .MuiTabs-scrollButtons': { width: 28 } }}
       >
         {snippets.map((snippet) => (
           <Tab

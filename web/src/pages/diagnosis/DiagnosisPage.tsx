@@ -8,6 +8,7 @@ import type { Diagnosis } from '../../api/types';
 import { ErrorNotice } from '../../components/ErrorNotice';
 import { RefreshIcon } from '../../components/icons';
 import { Notice } from '../../components/Notice';
+import { sentenceCase } from '../../components/sentenceCase';
 import { dateTimeText, timeSince } from '../../components/time';
 import { useNow } from '../../components/useNow';
 import { VisuallyHidden } from '../../components/VisuallyHidden';
@@ -64,7 +65,7 @@ function Result({ diagnosis, isStale }: { diagnosis: Diagnosis; isStale: boolean
       <Notice severity={isGood ? 'success' : 'error'} title={text} data-testid="diagnosis-summary">
         {diagnosis.target && (
           <Box component="span" sx={{ color: 'text.secondary' }}>
-            {diagnosis.target}
+            {sentenceCase(diagnosis.target)}
           </Box>
         )}
       </Notice>

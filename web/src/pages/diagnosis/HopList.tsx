@@ -7,6 +7,7 @@ import type { Hop, HopStatus } from '../../api/types';
 import { CodeBlock } from '../../components/CodeBlock';
 import { CopyButton } from '../../components/CopyButton';
 import { CheckIcon, CloseIcon, DashIcon } from '../../components/icons';
+import { sentenceCase } from '../../components/sentenceCase';
 import { VisuallyHidden } from '../../components/VisuallyHidden';
 import { hopTitle, isWithheld } from './summary';
 
@@ -83,7 +84,7 @@ function HopHeading({ hop }: { hop: Hop }) {
 }
 
 function QuietHop({ hop }: { hop: Hop }) {
-  const text = hop.found || (hop.status === 'skipped' ? 'Not checked' : '');
+  const text = sentenceCase(hop.found) || (hop.status === 'skipped' ? 'Not checked' : '');
   return (
     <Box sx={{ display: 'flex', flexWrap: 'wrap', columnGap: 1.5 }}>
       <HopHeading hop={hop} />
@@ -97,9 +98,9 @@ function FailedHop({ hop }: { hop: Hop }) {
     <Stack spacing={1}>
       <HopHeading hop={hop} />
       {isWithheld(hop) && <Typography>Ask a maintainer for the details.</Typography>}
-      {hop.found && <Typography sx={{ overflowWrap: 'anywhere' }}>{hop.found}</Typography>}
+      {hop.found && <Typography sx={{ overflowWrap: 'anywhere' }}>{sentenceCase(hop.found)}</Typography>}
       {hop.cause && (
-        <Typography sx={{ overflowWrap: 'anywhere', color: 'error.main', fontWeight: 600 }}>{hop.cause}</Typography>
+        <Typography sx={{ overflowWrap: 'anywhere', color: 'error.main', fontWeight: 600 }}>{sentenceCase(hop.cause)}</Typography>
       )}
       {hop.apply && <Remedy yaml={hop.apply} />}
     </Stack>

@@ -26,10 +26,10 @@ export interface Summary {
   text: string;
 }
 
-/** One sentence for all hops. */
+/** One sentence for all hops. The failed one itself says why. */
 export function summarize(hops: readonly Hop[]): Summary {
   const failed = hops.find(({ status }) => status === 'failed');
   if (!failed) return { isGood: true, text: hops.some(({ status }) => status === 'skipped') ? 'Everything that was checked works' : 'Everything works' };
-  const detail = isWithheld(failed) ? 'Ask a maintainer for the details.' : failed.cause || failed.found;
+  const detail = isWithheld(failed) ? 'Ask a maintainer for the details.' : 'the hop below says why.';
   return { isGood: false, text: `Stops at ${hopTitle(failed.name)}: ${detail}` };
 }

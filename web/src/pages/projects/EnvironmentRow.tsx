@@ -21,7 +21,7 @@ export function EnvironmentRow({ environment, isFirst, isLast }: { environment: 
       data-testid={`env-row-${project}-${name}`}
       sx={{
         display: 'grid',
-        gridTemplateColumns: { xs: '1fr auto', md: 'minmax(140px, 1fr) 88px minmax(0, 1.3fr) minmax(0, 1.1fr) auto' },
+        gridTemplateColumns: { xs: '1fr auto', md: 'minmax(140px, 20%) 88px minmax(0, 1fr) fit-content(300px) auto' },
         alignItems: 'center',
         columnGap: 2,
         rowGap: 0.25,

@@ -58,7 +58,7 @@ function TokenFileButton({ onToken }: { onToken: (token: string) => void }) {
     if (file) onToken((await file.text()).trim());
   };
   return (
-    <>
+    <Box>
       <input
         ref={input}
         type="file"
@@ -72,7 +72,7 @@ function TokenFileButton({ onToken }: { onToken: (token: string) => void }) {
       <Button size="small" variant="outlined" color="inherit" onClick={() => input.current?.click()}>
         Choose a file
       </Button>
-    </>
+    </Box>
   );
 }
 

@@ -14,7 +14,7 @@ export function useWait(error: unknown): number {
 }
 
 export function SignInError({ error }: { error: unknown }) {
-  return error ? <ErrorNotice error={error} /> : null;
+  return error ? <ErrorNotice error={error} lead="Sign-in failed: " /> : null;
 }
 
 /** What a button says: it counts down while it has to wait. */

@@ -7,7 +7,7 @@ import { dateText, dateTimeText, relativeTime, timeSince } from '../../component
 import { useNow } from '../../components/useNow';
 import { StateBadge } from './StateBadge';
 import type { TokenAction } from './TokenDialog';
-import { endsSoon, isLive, scopeText } from './tokenState';
+import { endsSoon, isLive, makerOf, scopeText } from './tokenState';
 
 const columns = ['Token', 'Opens', 'Created', 'Expires', 'Last used', 'State', 'Actions'] as const;
 
@@ -56,13 +56,14 @@ const rowGrid = {
   gridTemplateColumns: { xs: 'minmax(0, 1fr) minmax(0, 1fr)', md: 'minmax(140px, 1.5fr) minmax(100px, 1fr) minmax(110px, 0.9fr) minmax(110px, 0.9fr) minmax(120px, 1fr) 84px 154px' },
   columnGap: 2,
   rowGap: 1,
-  alignItems: 'center',
+  alignItems: { xs: 'start', md: 'center' },
   px: 2,
   py: { xs: 1.5, md: 1 },
 } as const;
 
 function TokenRow({ token, now, onAction }: { token: Token; now: number; onAction: (action: TokenAction) => void }) {
   const isOver = !isLive(token);
+  const maker = makerOf(token);
   return (
     <Box
       role="row"
@@ -82,7 +83,7 @@ function TokenRow({ token, now, onAction }: { token: Token; now: number; onActio
         <Typography sx={{ fontWeight: 600, color: isOver ? 'text.secondary' : 'text.primary' }}>{token.description}</Typography>
       </Box>
       <Cell name="Opens">{scopeText(token)}</Cell>
-      <Cell name="Created" title={dateTimeText(token.createdAt)} more={token.createdBy && `by ${token.createdBy}`}>
+      <Cell name="Created" title={dateTimeText(token.createdAt)} more={maker?.text} moreTitle={maker?.title}>
         {dateText(token.createdAt)}
       </Cell>
       <Expiry token={token} now={now} />
@@ -92,7 +93,7 @@ function TokenRow({ token, now, onAction }: { token: Token; now: number; onActio
       <Cell name="State">
         <StateBadge state={token.state} />
       </Cell>
-      <Box role="cell" sx={{ display: 'flex', gap: 0.5, justifyContent: 'flex-end', mr: -1.25 }}>
+      <Box role="cell" sx={{ display: 'flex', gap: 0.5, justifyContent: 'flex-end', alignSelf: { xs: 'end', md: 'center' }, mr: -1.25 }}>
         <Actions token={token} onAction={onAction} />
       </Box>
     </Box>
@@ -119,11 +120,12 @@ interface CellProps {
   name: string;
   title?: string;
   more?: string;
+  moreTitle?: string;
   isWarning?: boolean;
   children: ReactNode;
 }
 
-function Cell({ name, title, more, isWarning, children }: CellProps) {
+function Cell({ name, title, more, moreTitle, isWarning, children }: CellProps) {
   return (
     <Box
       role="cell"
@@ -139,7 +141,11 @@ function Cell({ name, title, more, isWarning, children }: CellProps) {
         {name}
       </Box>
       {children}
-      {more && <Box sx={{ typography: 'caption', color: isWarning ? 'inherit' : 'text.secondary' }}>{isWarning ? `Ends ${more}` : more}</Box>}
+      {more && (
+        <Box title={moreTitle} sx={{ typography: 'caption', color: isWarning ? 'inherit' : 'text.secondary' }}>
+          {isWarning ? `Ends ${more}` : more}
+        </Box>
+      )}
     </Box>
   );
 }

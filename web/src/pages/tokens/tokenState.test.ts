@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Token } from '../../api/types';
-import { endsSoon, isLive, scopeText } from './tokenState';
+import { endsSoon, isLive, makerOf, scopeText } from './tokenState';
 
 const now = Date.parse('2025-11-21T20:00:00Z');
 const token = (state: Token['state'], days: number, environment?: string): Token => ({
@@ -38,4 +38,15 @@ describe('scopeText', () => {
     expect(scopeText(token('active', 1, 'production'))).toBe('production');
     expect(scopeText(token('active', 1))).toBe('Every environment');
   });
+});
+
+describe('makerOf', () => {
+  it.each([
+    ['local:demo', 'by demo', 'demo (users file)'],
+    ['kubernetes:system:serviceaccount:a:b', 'by system:serviceaccount:a:b', 'system:serviceaccount:a:b (Kubernetes)'],
+    ['cli:root', 'by root, on the command line', 'cli:root'],
+    ['cli', 'on the command line', 'cli'],
+    ['someone', 'by someone', 'someone'],
+  ])('%s', (createdBy, text, title) => expect(makerOf({ ...token('active', 1), createdBy })).toEqual({ text, title }));
+  it('is silent where nobody knows', () => expect(makerOf(token('active', 1))).toBeUndefined());
 });
