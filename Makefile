@@ -88,7 +88,7 @@ browser:
 .PHONY: test
 test: build controlplane kubectl prometheus browser lint test-page ## Run every test, against a real API server, real Prometheus servers and a real browser
 	$(if $(RACE),,@echo "no C compiler: testing without the race detector")
-	$(GO) test $(RACE) -timeout 20m ./...
+	$(GO) test $(RACE) -timeout 30m ./...
 
 .PHONY: test-page
 test-page: web
