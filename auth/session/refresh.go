@@ -83,7 +83,7 @@ func (m *Manager) refreshAlone(ctx context.Context, k key) (*Active, error) {
 	case err != nil:
 		// Without the claim the next request tries again at once.
 		kept := s.User
-		if user != nil {
+		if user != nil && user.owner() == s.record.Owner {
 			kept = *user
 		}
 		if _, failed := m.settle(ctx, k, kept); failed != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/promgate/promgate/auth"
@@ -54,4 +56,36 @@ func (p *rotating) first() User {
 	u := user(auth.KindOIDC, "anna")
 	u.Secret = p.current
 	return u
+}
+
+// TestSecretBesideError: what a provider gave in place of what is spent is kept,
+// although it then could not say who the user is; but never for somebody else.
+func TestSecretBesideError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.oidc.due = func(u *User) bool { return u.Secret != hidden+"done" }
+		var asked []Secret
+		answers := []User{{Secret: hidden + "1"}, {Secret: hidden + "2", Name: "boris"}, {Secret: hidden + "done"}}
+		w.oidc.refresh = func(_ context.Context, u *User) (*User, error) {
+			asked = append(asked, u.Secret)
+			next := *u
+			next.Secret = answers[len(asked)-1].Secret
+			if other := answers[len(asked)-1].Name; other != "" {
+				next.Name = other
+			}
+			if len(asked) < len(answers) {
+				return &next, fmt.Errorf("%w: half an answer", auth.ErrUnavailable)
+			}
+			return &next, nil
+		}
+		first := user(auth.KindOIDC, "anna")
+		first.Secret = hidden + "0"
+		anna := w.signIn(first)
+		w.want(anna, auth.ErrUnavailable)
+		w.want(anna, auth.ErrUnavailable)
+		w.want(anna, "oidc:anna")
+		if got := fmt.Sprintf("%q", []string{string(asked[0]), string(asked[1]), string(asked[2])}); got != `["hunter2-0" "hunter2-1" "hunter2-1"]` {
+			t.Errorf("asked with %s", got)
+		}
+	})
 }
