@@ -112,9 +112,25 @@ type Access interface {
 	Query(context.Context, Resource) (Principal, error)
 	// Queryable tells of each resource whether the principal may query it.
 	Queryable(context.Context, []Resource) ([]bool, error)
-	// Manage returns nil where the principal may manage the endpoint tokens of
-	// the project that is that namespace of that cluster.
-	Manage(ctx context.Context, cluster, namespace string) error
+	// May tells of each action whether the principal may do it. An action on no
+	// cluster that decides is not allowed; the error is ErrInvalid where no
+	// cluster accepts the credential, also for an empty list.
+	May(context.Context, []Action) ([]bool, error)
+}
+
+// Action is what RBAC decides on beside queries, and always by a review: what
+// follows from it is done with the gateway's own credentials.
+type Action struct {
+	// Cluster is a name of the configuration file.
+	Cluster string
+	// Verb is RBAC's: get, list, create.
+	Verb string
+	// Group and Resource are the objects' kind: promgate.io, endpointtokens.
+	Group, Resource string
+	// Namespace is where the objects are. Empty: the whole cluster.
+	Namespace string
+	// Name is that of one object. Empty: any.
+	Name string
 }
 
 // MayQuery tells whether any grant covers that environment of that project. A
@@ -151,9 +167,20 @@ type Browser interface {
 	// Authenticate returns who is signed in, and the credential that goes
 	// upstream where callers' own do; it is empty for whoever has none. The
 	// error wraps ErrMissing where the request carries no session or does not
-	// come from the page, ErrInvalid or ErrUnavailable.
-	Authenticate(context.Context, *http.Request) (*Identity, Credential, error)
+	// come from where the surface wants it to, ErrInvalid or ErrUnavailable.
+	Authenticate(context.Context, *http.Request, Surface) (*Identity, Credential, error)
 }
+
+// Surface is what part of the gateway a browser's request is for.
+type Surface int
+
+const (
+	// OwnPage takes requests of the gateway's own page alone.
+	OwnPage Surface = iota
+	// SameOrigin takes requests of every script of the gateway's own origin, such
+	// as another page that is served beside it. It is for what only reads.
+	SameOrigin
+)
 
 // Authenticator vouches for one kind of credential. What it returns may leave
 // the vouching to the Identity's Access, which knows what is asked for.

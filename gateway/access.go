@@ -43,6 +43,7 @@ type exchange struct {
 	record
 	err    error
 	basic  bool
+	plain  bool // errors are told in a mount's form
 	status int
 	bytes  int64
 }

@@ -76,8 +76,14 @@ type errorBody struct {
 	Error     string `json:"error"`
 }
 
+// messageBody is an error in the form of a mount's clients.
+type messageBody struct {
+	Message string `json:"message"`
+}
+
 // writeError writes the error in Prometheus' own form; as text to
-// clients of remote read, which read nothing else. It is called by ServeHTTP alone.
+// clients of remote read, which read nothing else, and as Perses does below a
+// mount. It is called by ServeHTTP alone.
 func writeError(x *exchange, e *Error) {
 	h := x.Header()
 	if e.RetryAfter > 0 {
@@ -97,7 +103,11 @@ func writeError(x *exchange, e *Error) {
 	}
 	message := shorten(e.Message, maxErrorMessage) + " (request id " + x.id + ")"
 	body, contentType := []byte(message+"\n"), "text/plain; charset=utf-8"
-	if x.endpoint == nil || !x.endpoint.Body {
+	switch {
+	case x.plain:
+		contentType = "application/json"
+		body, _ = json.Marshal(messageBody{shorten(e.Message, maxErrorMessage)}) // a string always makes JSON
+	case x.endpoint == nil || !x.endpoint.Body:
 		contentType = "application/json"
 		// Three strings always make JSON.
 		body, _ = json.Marshal(errorBody{Status: "error", ErrorType: e.Type, Error: message})

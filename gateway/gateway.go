@@ -47,6 +47,9 @@ type Options struct {
 	// API are the operations of the gateway's own API. It is called once, with
 	// the gateway that is to serve them. Nil: there are none.
 	API func(*Gateway) []Operation
+	// Mount is an API in the words of another program. It is called once, as API
+	// is. Nil: there is none.
+	Mount func(*Gateway) *Mount
 	// Page serves what is below /ui/, and what else a person may open. Nil:
 	// there is no page.
 	Page Page
@@ -76,6 +79,7 @@ type Gateway struct {
 	router    *mux.Router
 	browser   auth.Browser
 	api       map[string]operations // by path
+	mount     *mount              // nil: there is none
 	page      Page
 	admitted  func(auth.Principal, string)
 	endpoints endpointTable
@@ -102,6 +106,9 @@ func New(o Options) *Gateway {
 	g.chain = g.limited(g.named(g.upstream))
 	if o.API != nil {
 		g.mountAPI(o.API(g))
+	}
+	if o.Mount != nil {
+		g.mount = newMount(o.Mount(g))
 	}
 	return g
 }
@@ -168,6 +175,9 @@ func (g *Gateway) route(x *exchange, r *http.Request) error {
 	if g.page != nil && isPagePath(r.URL.Path) {
 		return g.servePage(x, r, prefix)
 	}
+	if g.mount.holds(r.URL.Path) {
+		return g.serveMount(x, r)
+	}
 	var match mux.RouteMatch
 	if !isCanonical(r) || !g.router.Match(r, &match) {
 		return errNoRoute
@@ -189,11 +199,16 @@ func (g *Gateway) serve(x *exchange, r *http.Request, e *Endpoint, at place) err
 	if !allows(e.Methods, r.Method) {
 		return methodError(e.Methods, r.Method)
 	}
-	ctx := r.Context()
 	id, credential, err := g.authenticate(x, r)
 	if err != nil {
 		return err
 	}
+	return g.serveAs(x, r, e, at, id, credential)
+}
+
+// serveAs is the way of a request from when it is known who calls.
+func (g *Gateway) serveAs(x *exchange, r *http.Request, e *Endpoint, at place, id *auth.Identity, credential auth.Credential) error {
+	ctx := r.Context()
 	env, err := g.open(ctx, x, at, id)
 	if err != nil {
 		return err
@@ -224,8 +239,12 @@ func (g *Gateway) serve(x *exchange, r *http.Request, e *Endpoint, at place) err
 func (g *Gateway) authenticate(x *exchange, r *http.Request) (*auth.Identity, auth.Credential, error) {
 	ask := func() (*auth.Identity, auth.Credential, error) { return g.auth.Authenticate(r.Context(), r.Header) }
 	if g.browser != nil && len(r.Header["Authorization"]) == 0 {
+		surface := auth.OwnPage
+		if g.mount.holds(r.URL.Path) {
+			surface = auth.SameOrigin
+		}
 		ask = func() (*auth.Identity, auth.Credential, error) {
-			id, c, err := g.browser.Authenticate(r.Context(), r)
+			id, c, err := g.browser.Authenticate(r.Context(), r, surface)
 			if errors.Is(err, auth.ErrInvalid) {
 				err = &Error{Status: http.StatusUnauthorized, Type: typeUnauthorized, Cause: err, Message: "your session has ended: sign in again"}
 			}

@@ -31,7 +31,8 @@ type Operation struct {
 	Name   string
 	Method string
 	// Path is the one below /api/v1/, with names in braces: projects/{project}.
-	// Such a name is a DNS label, but for {token}.
+	// Such a name is a DNS label, but for {token} and {dashboard}, which are for
+	// the operation to check.
 	Path string
 	// Public operations look at the request's credentials themselves, if at all.
 	Public bool
@@ -154,7 +155,7 @@ func (all operations) methods() []string {
 // operate serves an operation.
 func (g *Gateway) operate(x *exchange, r *http.Request, match *mux.RouteMatch, all operations) error {
 	for name, value := range match.Vars {
-		if name != "token" && !isDNSLabel(value) {
+		if name != "token" && name != "dashboard" && !isDNSLabel(value) {
 			return errNoRoute
 		}
 	}
@@ -163,15 +164,23 @@ func (g *Gateway) operate(x *exchange, r *http.Request, match *mux.RouteMatch, a
 		return methodError(all.methods(), r.Method)
 	}
 	x.endpoint = o.endpoint
-	limits := g.limits.Load()
-	call := &Call{Names: match.Vars, Request: r, Client: g.clientAddress(r), exchange: x, patience: limits.RequestBodyTimeout}
+	call := g.newCall(x, r, match.Vars)
 	if !o.Public {
 		var err error
 		if call.Identity, call.Credential, err = g.authenticate(x, r); err != nil {
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), limits.RequestTimeout)
+	return g.do(x, r, o, call)
+}
+
+func (g *Gateway) newCall(x *exchange, r *http.Request, names map[string]string) *Call {
+	return &Call{Names: names, Request: r, Client: g.clientAddress(r), exchange: x, patience: g.limits.Load().RequestBodyTimeout}
+}
+
+// do has the operation answer.
+func (g *Gateway) do(x *exchange, r *http.Request, o *operation, call *Call) error {
+	ctx, cancel := context.WithTimeout(r.Context(), g.limits.Load().RequestTimeout)
 	defer cancel()
 	reply, err := o.Do(ctx, call)
 	if err != nil {
@@ -207,13 +216,18 @@ func (g *Gateway) reply(x *exchange, r *http.Request, reply *Reply) error {
 		}
 		h.Set("Content-Type", "application/json")
 	}
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	boundRest(x, r)
 	status := reply.Status
 	if status == 0 {
 		status = http.StatusOK
 	}
+	if status != http.StatusNotModified {
+		h.Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	boundRest(x, r)
 	x.WriteHeader(status)
+	if r.Method == http.MethodHead || len(body) == 0 {
+		return nil
+	}
 	if _, err := x.Write(body); err != nil {
 		return &Error{Status: statusClientGone, Type: typeCanceled, Message: "the client went away", Cause: err}
 	}

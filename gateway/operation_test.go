@@ -15,7 +15,7 @@ import (
 // stubBrowser knows requests with the cookie "session".
 type stubBrowser struct{ err error }
 
-func (b *stubBrowser) Authenticate(_ context.Context, r *http.Request) (*auth.Identity, auth.Credential, error) {
+func (b *stubBrowser) Authenticate(_ context.Context, r *http.Request, _ auth.Surface) (*auth.Identity, auth.Credential, error) {
 	if _, err := r.Cookie("session"); err != nil {
 		return nil, auth.Credential{}, auth.ErrMissing
 	}

@@ -41,6 +41,10 @@ type Environment struct {
 	// with the values that are its own; what carries others is not shown. Empty:
 	// nothing is enforced.
 	Enforce map[string][]string
+	// Aliases are further URLs by which data sources of Perses may name the
+	// environment, in one form: lower-case scheme and host, no slash at the end.
+	// They are compared and never dialled.
+	Aliases []string
 }
 
 // Allow is the set of opt-in endpoints of an environment.

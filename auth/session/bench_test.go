@@ -16,7 +16,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		r := page(cookie)
 		for pb.Next() {
-			if _, _, err := w.Authenticate(context.Background(), r); err != nil {
+			if _, _, err := w.Authenticate(context.Background(), r, auth.OwnPage); err != nil {
 				b.Error(err)
 			}
 		}

@@ -85,7 +85,7 @@ func TestOneCookie(t *testing.T) {
 	} {
 		r := page()
 		r.Header["Cookie"] = c.header
-		_, _, err := w.Authenticate(t.Context(), r)
+		_, _, err := w.Authenticate(t.Context(), r, auth.OwnPage)
 		wantError(t, name, err, c.want)
 		if err != nil && strings.Contains(err.Error(), good.Value) {
 			t.Errorf("%s: the error shows the cookie: %v", name, err)

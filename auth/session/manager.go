@@ -140,8 +140,8 @@ func (m *Manager) SignIn(ctx context.Context, r *http.Request, u User) (*http.Co
 
 // Authenticate implements auth.Browser: the session counts for requests of the
 // page itself alone.
-func (m *Manager) Authenticate(ctx context.Context, r *http.Request) (*auth.Identity, auth.Credential, error) {
-	s, err := m.Find(ctx, r)
+func (m *Manager) Authenticate(ctx context.Context, r *http.Request, from auth.Surface) (*auth.Identity, auth.Credential, error) {
+	s, err := m.find(ctx, r, from)
 	if err != nil {
 		return nil, auth.Credential{}, err
 	}
@@ -158,11 +158,15 @@ func (m *Manager) Authenticate(ctx context.Context, r *http.Request) (*auth.Iden
 // where there is none, auth.ErrInvalid where it has ended, or
 // auth.ErrUnavailable.
 func (m *Manager) Find(ctx context.Context, r *http.Request) (*Active, error) {
+	return m.find(ctx, r, auth.OwnPage)
+}
+
+func (m *Manager) find(ctx context.Context, r *http.Request, from auth.Surface) (*Active, error) {
 	k, err := keyOf(r, cookieName)
 	if err != nil {
 		return nil, err
 	}
-	if !FromPage(r, m.External()) {
+	if !FromPage(r, m.External()) && (from != auth.SameOrigin || !sameOrigin(r, m.External())) {
 		return nil, fmt.Errorf("%w: there is a session, but the request does not come from the page", auth.ErrMissing)
 	}
 	s, err := m.load(ctx, k, m.Store.Get)

@@ -16,9 +16,12 @@ const PageHeader = "X-Promgate-Page"
 // which clients reach the gateway, or the host that the request is for. See
 // https://www.w3.org/TR/fetch-metadata/.
 func FromPage(r *http.Request, external string) bool {
-	if v := r.Header[PageHeader]; len(v) != 1 || v[0] != "1" {
-		return false
-	}
+	v := r.Header[PageHeader]
+	return len(v) == 1 && v[0] == "1" && sameOrigin(r, external)
+}
+
+// sameOrigin is FromPage without the page's header.
+func sameOrigin(r *http.Request, external string) bool {
 	if v := r.Header["Sec-Fetch-Site"]; len(v) != 1 || v[0] != "same-origin" {
 		return false
 	}

@@ -79,7 +79,7 @@ func TestFromPage(t *testing.T) {
 		if test.want {
 			want = nil
 		}
-		_, _, err := w.Authenticate(t.Context(), r)
+		_, _, err := w.Authenticate(t.Context(), r, auth.OwnPage)
 		wantError(t, test.name, err, want)
 	}
 	if PageHeader != http.CanonicalHeaderKey(PageHeader) {

@@ -311,7 +311,7 @@ func (w *world) signIn(u User, before ...*http.Cookie) *http.Cookie {
 // want checks who is signed in with a cookie; an error: nobody, for that one.
 func (w *world) want(c *http.Cookie, want any) {
 	w.t.Helper()
-	id, credential, err := w.Authenticate(w.t.Context(), page(c))
+	id, credential, err := w.Authenticate(w.t.Context(), page(c), auth.OwnPage)
 	if class, ok := want.(error); ok {
 		wantError(w.t, "authenticate", err, class)
 		if id != nil || credential.Secret() != "" {
