@@ -98,5 +98,6 @@ func (e *Environment) build(project *routing.Project, uids map[string]string, b 
 		},
 		AllowPost: e.AllowPost,
 		Enforce:   e.enforced(),
+		Aliases:   e.Aliases,
 	}, nil
 }

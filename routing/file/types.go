@@ -68,6 +68,7 @@ type Environment struct {
 	Allow           []string          `yaml:"allow,omitempty" enum:"remoteRead,federate" doc:"Endpoints that are off unless named here. remoteRead is a POST: through a service proxy it needs the RBAC verb create."`
 	AllowPost       bool              `yaml:"allowPost,omitempty" default:"false" doc:"Send questions that are too long for a URL as POST instead of refusing them. Through a service proxy this needs the RBAC verb create."`
 
+	Aliases []string             `yaml:"aliases,omitempty" type:"URL" doc:"Further URLs by which data sources of Perses name the server, such as http://prometheus.shop.svc:9090. They are compared, and never asked."`
 	Enforce map[string]OneOrMore `yaml:"enforce,omitempty" type:"mapping of labels to one value or a list" doc:"Labels that tell this environment's series from those of others on the same server, each with its exact values. Every selector of every question carries them, and answers show nothing else."`
 	Limits  *Budget              `yaml:"limits,omitempty" doc:"Limits of this environment, where they differ from those of its project."`
 }

@@ -122,9 +122,24 @@ func (e *Environment) validate(at Path, clusters []string, report Report) {
 	e.validateHeaders(at.With("headers"), report)
 	e.Limits.validate(at.With("limits"), report)
 	e.validateEnforce(at.With("enforce"), report)
+	e.validateAliases(at.With("aliases"), report)
 	for i, endpoint := range e.Allow {
 		if first := slices.Index(e.Allow, endpoint); first < i {
 			report(at.With("allow", i), "%q is written twice; remove one", endpoint)
+		}
+	}
+}
+
+// validateAliases brings aliases into the one form in which they are compared.
+func (e *Environment) validateAliases(at Path, report Report) {
+	for i, raw := range e.Aliases {
+		alias, problem := routing.Alias(raw)
+		if problem != "" {
+			report(at.With(i), "this alias %s; write one such as http://prometheus.shop.svc:9090", problem)
+		} else if slices.Index(e.Aliases, alias) < i && slices.Index(e.Aliases, alias) >= 0 {
+			report(at.With(i), "the alias %s is written twice; remove one", routing.Clip(alias))
+		} else {
+			e.Aliases[i] = alias
 		}
 	}
 }

@@ -29,6 +29,7 @@ const (
 	annotationAllow      = prefix + "allow"
 	annotationAllowPost  = prefix + "allow-post"
 	annotationEnforce    = prefix + "enforce"
+	annotationAliases    = prefix + "aliases"
 	// replicas may be a label too, so that it can be selected by.
 	annotationReplicas = prefix + "replicas"
 )
@@ -36,7 +37,7 @@ const (
 // commonAnnotations are understood on every kind of object; the others only
 // where nothing else in the object says the same.
 var (
-	commonAnnotations  = []string{annotationHeaders, annotationAllow, annotationAllowPost, annotationEnforce, annotationReplicas}
+	commonAnnotations  = []string{annotationHeaders, annotationAllow, annotationAllowPost, annotationEnforce, annotationAliases, annotationReplicas}
 	knownLabels        = []string{LabelEnvironment, annotationReplicas}
 	serviceAnnotations = append(slices.Clone(commonAnnotations), annotationPort, annotationScheme, annotationPathPrefix)
 )
@@ -48,6 +49,7 @@ type claim struct {
 	allow       routing.Allow
 	allowPost   bool
 	enforce     map[string][]string
+	aliases     []string
 	// ambiguous tells that the Service may be another object's as well: two
 	// that claim the same one would get each other's answers.
 	ambiguous bool
@@ -92,6 +94,7 @@ func newClaim(o *unstructured.Unstructured, known []string) *claim {
 	if text, enforced := annotations[annotationEnforce]; enforced {
 		c.readEnforce(text)
 	}
+	c.readAliases(annotations[annotationAliases])
 	c.readReplicas(o.GetLabels()[annotationReplicas], annotations[annotationReplicas])
 	return c
 }
@@ -185,6 +188,21 @@ func (c *claim) readEnforce(text string) {
 	}
 	if len(c.enforce) == 0 {
 		c.fault("%s enforces nothing; write one label a line, such as namespace=shop,shop-batch, or remove it", annotationEnforce)
+	}
+}
+
+// readAliases reads one URL a line.
+func (c *claim) readAliases(text string) {
+	for line := range strings.Lines(text) {
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		alias, problem := routing.Alias(strings.TrimSpace(line))
+		if problem != "" {
+			c.fault("a line of %s %s; write one a line, such as http://prometheus.%s.svc:9090", annotationAliases, problem, c.ref.Namespace)
+		} else if !slices.Contains(c.aliases, alias) {
+			c.aliases = append(c.aliases, alias)
+		}
 	}
 }
 

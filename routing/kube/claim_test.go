@@ -124,6 +124,14 @@ var common = []struct {
 		name: "enforced", annotations: `promgate.io/enforce: "\n namespace = shop, shop-batch \n\ncluster=eu=1\n"`,
 		want: claim{environment: "main", enforce: map[string][]string{"namespace": {"shop", "shop-batch"}, "cluster": {"eu=1"}}},
 	},
+	{
+		name: "aliases", annotations: `promgate.io/aliases: "http://prometheus.shop.svc:9090/\n\n HTTP://Prom.example \nhttp://prom.example:80"`,
+		want: claim{environment: "main", aliases: []string{"http://prometheus.shop.svc:9090", "http://prom.example"}},
+	},
+	{
+		name: "no aliases", annotations: `promgate.io/aliases: "prometheus:9090\nhttp://anna:secret@prometheus"`,
+		faults: []string{"a line of promgate.io/aliases is no http or https URL; write one a line", "a line of promgate.io/aliases has more than scheme, host, port and path"},
+	},
 	{name: "nothing enforced", annotations: `promgate.io/enforce: " "`, faults: []string{"promgate.io/enforce enforces nothing"}},
 	{
 		name: "enforced as it cannot be", annotations: `promgate.io/enforce: "namespace\nnamespace=shop,\n=a\n__name__=up\ncluster=a\ncluster=b"`,
@@ -164,7 +172,7 @@ func TestCommon(t *testing.T) {
 			if wantFaults(t, name, got); got == nil {
 				continue
 			}
-			said := claim{environment: got.environment, ref: ServiceRef{Headers: got.ref.Headers, Pin: got.ref.Pin}, allow: got.allow, allowPost: got.allowPost, enforce: got.enforce}
+			said := claim{environment: got.environment, ref: ServiceRef{Headers: got.ref.Headers, Pin: got.ref.Pin}, allow: got.allow, allowPost: got.allowPost, enforce: got.enforce, aliases: got.aliases}
 			if !reflect.DeepEqual(said, c.want) {
 				t.Errorf("%s: got %+v, want %+v", name, said, c.want)
 			}

@@ -104,6 +104,21 @@ func (c *Cluster) NewDiscovery(o DiscoveryOptions) *Discovery {
 // Settled is closed when everything was searched once, or could not be.
 func (d *Discovery) Settled() <-chan struct{} { return d.settled }
 
+// Namespaces are those that are projects now, sorted, also without an
+// environment.
+func (d *Discovery) Namespaces() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var names []string
+	for name, sp := range d.spaces {
+		if sp.selected {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // Run searches, and follows what changes, until the context ends.
 func (d *Discovery) Run(ctx context.Context) {
 	var background sync.WaitGroup

@@ -192,6 +192,7 @@ func (o *object) made(c *Cluster, sp *space) routing.Candidate {
 			// same name is the same environment.
 			UID:    project.UID + "/" + o.claim.environment,
 			Target: target, Source: candidate.Source, Allow: o.claim.allow, AllowPost: o.claim.allowPost, Enforce: o.claim.enforce,
+			Aliases: o.claim.aliases,
 		}
 	}
 	o.candidate, o.project = &candidate, project

@@ -211,7 +211,7 @@ func TestSignedInAcrossRestart(t *testing.T) {
 	s = open(t, Options{Dir: dir})
 	request.AddCookie(cookie)
 	request.Header = http.Header{"Cookie": request.Header["Cookie"], session.PageHeader: {"1"}, "Sec-Fetch-Site": {"same-origin"}}
-	who, credential, err := manager().Authenticate(t.Context(), request)
+	who, credential, err := manager().Authenticate(t.Context(), request, auth.OwnPage)
 	if err != nil || who.Principal.ID != "anna" || credential.Secret() != "hunter2hunter2" {
 		t.Errorf("got %+v, %v", who, err)
 	}

@@ -76,7 +76,7 @@ func TestManagers(t *testing.T) {
 		var wait sync.WaitGroup
 		for i := range 40 {
 			wait.Go(func() {
-				if id, _, err := managers[i%2].Authenticate(context.Background(), ofPage(cookie)); err != nil || id.Principal.ID != "anna" {
+				if id, _, err := managers[i%2].Authenticate(context.Background(), ofPage(cookie), auth.OwnPage); err != nil || id.Principal.ID != "anna" {
 					t.Errorf("got %+v, %v", id, err)
 				}
 			})
@@ -123,7 +123,7 @@ func TestManagers(t *testing.T) {
 		t.Error(err)
 	}
 	eventually(t, "that nobody is signed in", func() bool {
-		_, _, err := managers[0].Authenticate(context.Background(), ofPage(cookie))
+		_, _, err := managers[0].Authenticate(context.Background(), ofPage(cookie), auth.OwnPage)
 		return errors.Is(err, auth.ErrInvalid)
 	})
 }

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/promgate/promgate/routing/file"
@@ -25,6 +27,7 @@ type Config struct {
 	SignIn         SignIn     `yaml:"signIn,omitempty" doc:"How people sign in to the page. Without any way in, there is the API alone."`
 	Log            Log        `yaml:"log,omitempty" doc:"The log, on standard error."`
 	file.Sections  `yaml:",inline"`
+	Dashboards     *Dashboards    `yaml:"dashboards,omitempty" doc:"Dashboards, folders and data sources of Perses that are Kubernetes objects: on the page, and read-only in Perses' API. Without it there are none; dashboards: {} has them with the defaults."`
 	Limits         Limits         `yaml:"limits,omitempty" doc:"What protects the gateway and the servers behind it. Those from maxQueryLength to burst hold for each environment, and can be set for a project or an environment alone."`
 	Targets        Targets        `yaml:"targets,omitempty" doc:"What protects clusters and servers that environments share."`
 	Tracing        Tracing        `yaml:"tracing,omitempty" doc:"OpenTelemetry traces."`
@@ -130,6 +133,15 @@ func (c *Config) BaseURL() string {
 		return "https://" + address
 	}
 	return "http://" + address
+}
+
+// basePath is the path of externalURL; empty where it has none.
+func (c *Config) basePath() string {
+	u, err := url.Parse(c.BaseURL())
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(u.EscapedPath(), "/")
 }
 
 // Files are the files that the configuration names, without the configuration

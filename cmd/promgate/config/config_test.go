@@ -62,6 +62,7 @@ projects:
         allowPost: true
         replicas: pin
         enforce: {namespace: [shop, shop-batch], cluster: 1}
+        aliases: ["HTTP://Prometheus.shop.svc:80/prom/", "http://prometheus.shop.svc.cluster.local:9090"]
         limits: {maxRange: 30d, queue: {length: 0}}
       - name: staging
         url: https://prometheus.example:9090/a/b/
@@ -71,6 +72,7 @@ projects:
         url: http://[::1]:9090
         basicAuth: {username: me, passwordFile: password}
 limits: {maxConcurrent: 3, maxRequestBody: 256KiB, queue: {length: 0}}
+dashboards: {cluster: local, visibility: members}
 tracing: {otlpEndpoint: http://collector:4318}
 trustedProxies: [10.0.0.0/8, "2001:db8::/32"]
 shutdown: {delay: 0s}
@@ -95,6 +97,7 @@ func TestWhole(t *testing.T) {
 					Scheme: "https", PathPrefix: "/prom"},
 				Headers: map[string]string{"x-scope-orgid": "shop"}, Allow: []string{"federate", "remoteRead"}, AllowPost: true, Replicas: "pin",
 				Enforce: map[string]file.OneOrMore{"namespace": {"shop", "shop-batch"}, "cluster": {"1"}},
+				Aliases: []string{"http://prometheus.shop.svc/prom", "http://prometheus.shop.svc.cluster.local:9090"},
 				Limits:  &file.Budget{MaxRange: new(30 * 24 * time.Hour), Queue: &file.BudgetQueue{Length: new(0)}},
 			},
 			{
@@ -116,6 +119,9 @@ func TestWhole(t *testing.T) {
 		c.Limits.Queue.Timeout != 10*time.Second || c.Shutdown.Delay != 0 || c.Shutdown.Timeout != time.Minute ||
 		c.TrustedProxies[1] != netip.MustParsePrefix("2001:db8::/32") {
 		t.Errorf("got %+v", c)
+	}
+	if want := (Dashboards{Cluster: "local", Path: "/perses", Visibility: "members"}); c.Dashboards == nil || *c.Dashboards != want {
+		t.Errorf("dashboards: %+v, want %+v", c.Dashboards, want)
 	}
 	files := strings.Join(c.Files(), " ")
 	if files != "/etc/promgate/west.yaml /etc/promgate/ca.pem /etc/promgate/c.pem /etc/promgate/k.pem "+
@@ -174,5 +180,25 @@ promgate.yaml:14: projects[0].environments[4].basicAuth.passwordFile: . is not a
 func TestLoadMissing(t *testing.T) {
 	if _, err := Load(filepath.Join(t.TempDir(), "promgate.yaml")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestDashboards finds the cluster that dashboards are in where there is one alone.
+func TestDashboards(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"dashboards: {}", "local /perses members"},
+		{"dashboards: {path: /grafana/perses, visibility: everySignedInUser}", "local /grafana/perses everySignedInUser"},
+	} {
+		cfg, err := parse("-", []byte("dataDir: d\nclusters: [{name: local, audiences: [promgate]}]\n"+c.text), func(file.Reference) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := cfg.Dashboards.Cluster + " " + cfg.Dashboards.Path + " " + cfg.Dashboards.Visibility; got != c.want {
+			t.Errorf("%s: %s, want %s", c.text, got, c.want)
+		}
+	}
+	cfg, err := parse("-", []byte("dataDir: d"), nil)
+	if err != nil || cfg.Dashboards != nil {
+		t.Errorf("without the key there are no dashboards: %v, %v", cfg.Dashboards, err)
 	}
 }

@@ -18,7 +18,7 @@ var faultCases = []struct{ name, yaml, want string }{
 	{"two documents", "dataDir: /d\n---\ndataDir: /e\n", "-:2: the file holds more than one YAML document; remove what starts with the --- here"},
 	{"unknown keys", "dataDir: /d\nexternalUrl: https://g\nfrobnicate: 1\nlimits:\n  maxConcurent: 5\n", `
 -:2: externalUrl: unknown key; did you mean externalURL?
--:3: frobnicate: unknown key; write one of listen, listenTLS, adminListen, externalURL, dataDir, tokens, signIn, log, clusters, projects, limits, targets, tracing, trustedProxies, shutdown
+-:3: frobnicate: unknown key; write one of listen, listenTLS, adminListen, externalURL, dataDir, tokens, signIn, log, clusters, projects, dashboards, limits, targets, tracing, trustedProxies, shutdown
 -:5: limits.maxConcurent: unknown key; did you mean maxConcurrent?`},
 	{"key twice", "dataDir: /d\nlisten: :1\nlisten: :2\n", "-:3: listen: the key is written twice, first in line 2; keep one of them"},
 	{"merge and alias", "dataDir: /d\nlog: &x {format: json}\nlimits: {<<: *x}\nshutdown: *x\n", `
@@ -104,6 +104,38 @@ projects:
 -:10: projects[0].environments[0].limits.requestsPerSecond: the key has no value; write a whole number, such as 10, or remove the key
 -:10: projects[0].environments[0].limits.maxConcurent: unknown key; did you mean maxConcurrent?
 -:10: projects[0].environments[0].limits.maxResponseBytes: a limit cannot be zero or less; write a larger one, or remove the key to have it as above`},
+	{"aliases", `dataDir: d
+projects:
+  - name: shop
+    environments:
+      - {name: a, url: "http://a", aliases: ["http://b", "HTTP://b/", "prometheus:9090", "http://anna:secret@c"]}
+`, `-:5: projects[0].environments[0].aliases[1]: the alias http://b is written twice; remove one
+-:5: projects[0].environments[0].aliases[2]: this alias is no http or https URL; write one such as http://prometheus.shop.svc:9090
+-:5: projects[0].environments[0].aliases[3]: this alias has more than scheme, host, port and path; write one such as http://prometheus.shop.svc:9090`},
+	{"dashboards without a cluster", `dataDir: d
+dashboards: {path: /projects}
+`, `-:2: dashboards.path: this path is one of the gateway's own; write one such as /perses
+-:2: dashboards: dashboards are objects in a cluster, and there is none; add one to clusters, or remove dashboards`},
+	{"dashboards of one of several clusters", `dataDir: d
+externalURL: http://gate.example/perses/of/ours
+clusters: [{name: a}, {name: b}]
+dashboards: {}
+`, `-:4: dashboards.path: externalURL begins with the same path, so that the two cannot be told apart; write another one
+-:4: dashboards: there are several clusters; write as dashboards.cluster which one has the dashboards`},
+	{"dashboards that nobody could see", `dataDir: d
+clusters: [{name: a}]
+dashboards: {cluster: a, path: perses/}
+`, `-:3: dashboards.path: the path "perses/" does not start with a slash; write one such as /perses
+-:3: dashboards: nobody could see them: configure signIn, or write audiences for cluster a so that it accepts tokens of users`},
+	{"dashboards of a cluster that is not there", `dataDir: d
+clusters: [{name: a}]
+dashboards: {cluster: c, path: /perses/}
+`, `-:3: dashboards.path: the path names no place of its own; write one such as /perses
+-:3: dashboards.cluster: there is no cluster "c"; write the name of one of clusters`},
+	{"dashboards that each reads with their own token", `dataDir: d
+clusters: [{name: a, credentials: user}]
+dashboards: {visibility: everySignedInUser}
+`, `-:3: dashboards.visibility: with credentials: user each person is shown what their own token reads; remove visibility, or write credentials: dedicated for cluster a`},
 	{"enforce", `dataDir: d
 projects:
   - name: a

@@ -51,6 +51,7 @@ func (c *Config) validate(report file.Report) {
 	c.validateTokens(report)
 	c.validateSignIn(report)
 	c.validateMembers(report)
+	c.validateDashboards(report)
 	c.validateTargets(report)
 	c.Limits.validate(report)
 	c.Shutdown.validate(report)
