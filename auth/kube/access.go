@@ -67,34 +67,6 @@ func (w *caller) Query(ctx context.Context, r auth.Resource) (auth.Principal, er
 	return principal, nil
 }
 
-// Manage implements auth.Access. Also where the API server decides on queries
-// itself it is asked here: endpoint tokens are written with the gateway's own
-// credentials, so that nobody would decide after it.
-func (w *caller) Manage(ctx context.Context, clusterName, namespace string) error {
-	clusters := w.authenticator.set()
-	c := clusters[clusterName]
-	if c == nil || namespace == "" { // to RBAC the latter would mean all
-		return w.nothingThere(ctx, clusters)
-	}
-	is, err := c.identify(ctx, w)
-	switch {
-	case err != nil:
-		return err
-	case is.value.user == nil:
-		return w.refusedBy(ctx, clusters, c, is.value.reason)
-	}
-	d, err := c.decideManage(ctx, w, is, namespace)
-	switch {
-	case err != nil:
-		return err
-	case d.invalid:
-		return w.refusedBy(ctx, clusters, c, d.reason)
-	case !d.all:
-		return forbidden(is.value.user.Username, "create "+tokensResource+"."+tokensGroup, namespace, clusterName, d.reason)
-	}
-	return nil
-}
-
 // nothingThere is the error for what no cluster has: a token that is good
 // nowhere is told so, as everywhere.
 func (w *caller) nothingThere(ctx context.Context, clusters map[string]*cluster) error {

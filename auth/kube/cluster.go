@@ -23,9 +23,10 @@ type cluster struct {
 	onReview func(review, result string)
 	tokens   *memory[verdict]
 	access   *memory[decision]
-	// managing is apart from access: no Service's name is taken for what it
-	// remembers, and no flood of names displaces it.
-	managing *memory[decision]
+	// actions and single are apart from access: no Service's name is taken for what
+	// they remember, and no flood of names displaces it. single holds the answers
+	// for single objects.
+	actions, single *memory[decision]
 	// waiting holds the reviews that are under way and those that wait for it.
 	waiting *semaphore.Weighted
 	asking  *semaphore.Weighted
@@ -38,7 +39,7 @@ type cluster struct {
 func newCluster(c Cluster, o Options) *cluster {
 	return &cluster{
 		Cluster: c, logger: o.Logger, onReview: o.OnReview,
-		tokens: newMemory[verdict](), access: newMemory[decision](), managing: newMemory[decision](),
+		tokens: newMemory[verdict](), access: newMemory[decision](), actions: newMemory[decision](), single: newMemory[decision](),
 		waiting: semaphore.NewWeighted(MaxWaiting), asking: semaphore.NewWeighted(MaxReviews),
 		forbidden: map[kind]bool{},
 	}
@@ -55,8 +56,8 @@ type verdict struct {
 // refusal tells why the token is not good there.
 func (c *cluster) refusal(v verdict) string { return "cluster " + c.Connection.Name + ": " + v.reason }
 
-// decision is what RBAC says of one Service, of those of a namespace, or of the
-// namespace's endpoint tokens.
+// decision is what RBAC says of one Service, of those of a namespace, or of an
+// action.
 type decision struct {
 	// all that was asked for is allowed.
 	all bool
@@ -101,16 +102,6 @@ func (c *cluster) decide(ctx context.Context, who *caller, is answer[verdict], n
 		return a.value, nil
 	}
 	return c.ask(ctx, who, is, c.access, q, get(namespace, name))
-}
-
-// decideManage tells whether the token opens the endpoint tokens of a namespace.
-// It needs to be good there.
-func (c *cluster) decideManage(ctx context.Context, who *caller, is answer[verdict], namespace string) (decision, error) {
-	q := question{token: who.hash, namespace: namespace}
-	if a, found := c.managing.get(q); found {
-		return a.value, nil
-	}
-	return c.ask(ctx, who, is, c.managing, q, manage(namespace))
 }
 
 // ask has RBAC asked, and the answer remembered.

@@ -30,7 +30,7 @@ const (
 	NegativeFor = 5 * time.Second
 	// MaxRemembered bounds how many answers are remembered of each cluster, of
 	// those that tell whose a token is, of those that tell what it opens, and of
-	// those that tell whose endpoint tokens it manages.
+	// those on actions, with and without the name of an object.
 	MaxRemembered = 16384
 	// MaxReviews bounds the reviews that one API server has to answer at once.
 	MaxReviews = 64

@@ -43,12 +43,7 @@ func (w *caller) Queryable(ctx context.Context, resources []auth.Resource) ([]bo
 	}
 	// First whether it is good at all: a bad token costs each cluster one review,
 	// however long the list.
-	err = each(ctx, standings, func(ctx context.Context, s *standing) (err error) {
-		s.is, err = s.identify(ctx, w)
-		s.good.Store(err == nil && s.is.value.user != nil)
-		return err
-	})
-	if err != nil {
+	if err := w.meet(ctx, standings); err != nil {
 		return nil, err
 	}
 	if err := each(ctx, parts, func(ctx context.Context, p *part) error { return w.askWhole(ctx, p) }); err != nil {
@@ -58,22 +53,35 @@ func (w *caller) Queryable(ctx context.Context, resources []auth.Resource) ([]bo
 	if err := each(ctx, settle(parts, list), func(ctx context.Context, s single) error { return w.askName(ctx, s, list) }); err != nil {
 		return nil, err
 	}
-	// A token may have ended meanwhile.
-	none := true
-	for _, s := range standings {
-		none = none && !s.good.Load()
-	}
 	for _, p := range parts {
 		if !p.on.good.Load() {
 			p.mark(list, false)
 		}
 	}
-	if none {
-		if err := w.goodAnywhere(ctx, clusters); err != nil {
-			return nil, err
-		}
+	if err := w.stillGood(ctx, clusters, standings); err != nil {
+		return nil, err
 	}
 	return list, nil
+}
+
+// meet finds out on which of the clusters the token is good.
+func (w *caller) meet(ctx context.Context, standings []*standing) error {
+	return each(ctx, standings, func(ctx context.Context, s *standing) (err error) {
+		s.is, err = s.identify(ctx, w)
+		s.good.Store(err == nil && s.is.value.user != nil)
+		return err
+	})
+}
+
+// stillGood fails where the token is good on none of the clusters, those of the
+// list and all others: it may have ended since the list was begun.
+func (w *caller) stillGood(ctx context.Context, clusters map[string]*cluster, standings []*standing) error {
+	for _, s := range standings {
+		if s.good.Load() {
+			return nil
+		}
+	}
+	return w.goodAnywhere(ctx, clusters)
 }
 
 // divide sorts the resources by cluster and namespace, in the order in which

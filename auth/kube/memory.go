@@ -16,14 +16,20 @@ import (
 // the token.
 type question struct {
 	token [sha256.Size]byte
-	// namespace is empty where the question is whose the token is.
+	// verb, group and resource are an action's; empty where the question is about
+	// Services or about the token.
+	verb, group, resource string
+	// namespace is empty where the question is whose the token is, and for an
+	// action on the whole cluster.
 	namespace string
 	// name is a literal name as RBAC compares it; empty: all of the namespace.
 	name string
 }
 
-// key is the question as text. No namespace has a NUL.
-func (q question) key() string { return string(q.token[:]) + q.namespace + "\x00" + q.name }
+// key is the question as text. Only a name may have a NUL.
+func (q question) key() string {
+	return string(q.token[:]) + q.verb + "\x00" + q.group + "\x00" + q.resource + "\x00" + q.namespace + "\x00" + q.name
+}
 
 // answer is one that is good for a while.
 type answer[V any] struct {

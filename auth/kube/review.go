@@ -167,13 +167,6 @@ func (c *cluster) reviewSelfAccess(ctx context.Context, who *caller, about *attr
 	return who.decided(answer.Status, about), err
 }
 
-// tokensGroup and tokensResource are those of the EndpointTokens, which
-// deploy/kubernetes/crd declares.
-const (
-	tokensGroup    = "promgate.io"
-	tokensResource = "endpointtokens"
-)
-
 // attributes is what RBAC is asked for.
 type attributes = authorizationv1.ResourceAttributes
 
@@ -182,15 +175,9 @@ func get(namespace, name string) *attributes {
 	return &attributes{Verb: "get", Resource: "services", Subresource: "proxy", Namespace: namespace, Name: name}
 }
 
-// manage is the right to make endpoint tokens, with which goes all else about
-// them.
-func manage(namespace string) *attributes {
-	return &attributes{Verb: "create", Group: tokensGroup, Resource: tokensResource, Namespace: namespace}
-}
-
 // allServices tells whether all names are asked for at once.
 func allServices(about *attributes) bool {
-	return about.Resource == "services" && about.Name == ""
+	return about.Resource == "services" && about.Subresource == "proxy" && about.Name == ""
 }
 
 func (w *caller) decided(status authorizationv1.SubjectAccessReviewStatus, about *attributes) decision {

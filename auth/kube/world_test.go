@@ -2,6 +2,7 @@ package kube
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
@@ -50,7 +51,10 @@ func (a asked) String() string {
 	about, _ := spec["resourceAttributes"].(map[string]any)
 	switch {
 	case about != nil && about["resource"] != "services":
-		text += fmt.Sprintf(" %s %s.%s in %s", about["verb"], about["resource"], about["group"], about["namespace"])
+		text += fmt.Sprintf(" %s %s.%s in %s", about["verb"], about["resource"], about["group"], cmp.Or(word(about["namespace"]), "all"))
+		if name := word(about["name"]); name != "" {
+			text += " " + name
+		}
 	case about != nil && about["name"] != nil:
 		text += fmt.Sprintf(" %s/%s", about["namespace"], about["name"])
 	case about != nil:
@@ -61,14 +65,19 @@ func (a asked) String() string {
 	return text
 }
 
+func word(v any) string {
+	text, _ := v.(string)
+	return text
+}
+
 // server is an API server that answers reviews.
 type server struct {
 	t  testing.TB
 	mu sync.Mutex
 	// tokens are the users' names by their tokens.
 	tokens map[string]string
-	// allowed has "user namespace/name", "user namespace" for all names, or what
-	// mayManage makes.
+	// allowed has "user namespace/name", "user namespace" for all names, or "user"
+	// and what asked makes of an action.
 	allowed map[string]bool
 	// rules are the status of rules reviews, by namespace.
 	rules map[string]string
@@ -320,11 +329,30 @@ func (w *world) list(t testing.TB, token string, resources ...auth.Resource) ([]
 	return open, err
 }
 
-// manage asks whether the token opens the endpoint tokens of a project.
+// create is the right to make endpoint tokens.
+func create(cluster, namespace string) auth.Action {
+	return auth.Action{Cluster: cluster, Verb: "create", Group: "promgate.io", Resource: "endpointtokens", Namespace: namespace}
+}
+
+// may asks for several actions at once.
+func (w *world) may(t testing.TB, token string, actions ...auth.Action) ([]bool, error) {
+	t.Helper()
+	may, err := w.access(t, token).May(t.Context(), actions)
+	if err == nil && len(may) != len(actions) || err != nil && may != nil {
+		t.Errorf("got %v, %v for %d actions", may, err, len(actions))
+	}
+	w.check(t, err)
+	return may, err
+}
+
+// manage asks whether the token opens the endpoint tokens of a project. The error
+// is auth.ErrForbidden where it does not.
 func (w *world) manage(t testing.TB, token, cluster, namespace string) error {
 	t.Helper()
-	err := w.access(t, token).Manage(t.Context(), cluster, namespace)
-	w.check(t, err)
+	may, err := w.may(t, token, create(cluster, namespace))
+	if err == nil && !may[0] {
+		return auth.ErrForbidden
+	}
 	return err
 }
 

@@ -81,6 +81,13 @@ func TestFromPage(t *testing.T) {
 		}
 		_, _, err := w.Authenticate(t.Context(), r, auth.OwnPage)
 		wantError(t, test.name, err, want)
+		// Where every script of the origin may ask, the page's header is not needed,
+		// and all else is.
+		if _, header := test.change[PageHeader]; header {
+			want = nil
+		}
+		_, _, err = w.Authenticate(t.Context(), r, auth.SameOrigin)
+		wantError(t, test.name+", of the same origin", err, want)
 	}
 	if PageHeader != http.CanonicalHeaderKey(PageHeader) {
 		t.Error("the header is never found")

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"slices"
 
@@ -125,24 +124,28 @@ func manages(ctx context.Context, id *auth.Identity, all []*routing.Environment)
 		}
 		return len(all) > 0, nil
 	}
-	type place struct{ cluster, namespace string }
-	asked := map[place]bool{}
+	var actions []auth.Action
 	for _, e := range all {
 		p := e.Target.ServiceProxy
-		if p == nil {
+		if p == nil || p.Namespace == "" { // to RBAC the latter would mean all
 			return false, nil
 		}
-		at := place{p.Cluster, p.Namespace}
-		if asked[at] {
-			continue
-		}
-		asked[at] = true
-		switch err := id.Access.Manage(ctx, p.Cluster, p.Namespace); {
-		case errors.Is(err, auth.ErrForbidden):
-			return false, nil
-		case err != nil:
-			return false, err
+		// The right to make endpoint tokens, with which goes all else about them.
+		a := auth.Action{Cluster: p.Cluster, Verb: "create", Group: tokensGroup, Resource: tokensResource, Namespace: p.Namespace}
+		if !slices.Contains(actions, a) {
+			actions = append(actions, a)
 		}
 	}
-	return len(all) > 0, nil
+	if len(actions) == 0 {
+		return false, nil
+	}
+	may, err := id.Access.May(ctx, actions)
+	return err == nil && !slices.Contains(may, false), err
 }
+
+// tokensGroup and tokensResource are those of the EndpointTokens, which
+// deploy/kubernetes/crd declares.
+const (
+	tokensGroup    = "promgate.io"
+	tokensResource = "endpointtokens"
+)

@@ -103,7 +103,7 @@ func TestManages(t *testing.T) {
 		"reviewed in one of two":    {func() *auth.Identity { return reviewed("local/shop") }, []*routing.Environment{one, elsewhere, two}, false, "local/shop local/shop-jobs"},
 		"reviewed in both":          {func() *auth.Identity { return reviewed("local/shop", "local/shop-jobs") }, []*routing.Environment{one, elsewhere}, true, "local/shop local/shop-jobs"},
 		"reviewed in one cluster":   {func() *auth.Identity { return reviewed("local/shop") }, []*routing.Environment{one, other}, false, "local/shop west/shop"},
-		"reviewed, with a URL":      {func() *auth.Identity { return reviewed("local/shop") }, []*routing.Environment{one, h.direct("shop", "direct")}, false, "local/shop"},
+		"reviewed, with a URL":      {func() *auth.Identity { return reviewed("local/shop") }, []*routing.Environment{one, h.direct("shop", "direct")}, false, ""},
 		"reviewed, a URL alone":     {func() *auth.Identity { return reviewed("local/shop") }, []*routing.Environment{h.direct("shop", "direct")}, false, ""},
 		"reviewed, of nothing":      {func() *auth.Identity { return reviewed("local/shop") }, nil, false, ""},
 		"reviewed, without a right": {func() *auth.Identity { return reviewed() }, []*routing.Environment{one}, false, "local/shop"},

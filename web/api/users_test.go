@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -169,19 +170,20 @@ func (a *kubeAccess) Queryable(ctx context.Context, all []auth.Resource) ([]bool
 	return open, nil
 }
 
-func (a *kubeAccess) Manage(_ context.Context, cluster, namespace string) error {
+func (a *kubeAccess) May(_ context.Context, actions []auth.Action) ([]bool, error) {
 	if _, err := a.known(); err != nil {
-		return err
+		return nil, err
 	}
 	a.users.mu.Lock()
 	defer a.users.mu.Unlock()
-	a.users.asked = append(a.users.asked, cluster+"/"+namespace)
-	for _, m := range a.users.manages[a.token] {
-		if m == cluster+"/"+namespace {
-			return nil
-		}
+	may := make([]bool, len(actions))
+	for i, action := range actions {
+		where := action.Cluster + "/" + action.Namespace
+		a.users.asked = append(a.users.asked, where)
+		creating := auth.Action{Cluster: action.Cluster, Verb: "create", Group: "promgate.io", Resource: "endpointtokens", Namespace: action.Namespace}
+		may[i] = action == creating && slices.Contains(a.users.manages[a.token], where)
 	}
-	return fmt.Errorf("%w: by RBAC", auth.ErrForbidden)
+	return may, nil
 }
 
 // idp is an OpenID provider.
