@@ -88,8 +88,8 @@ func (m deployment) apply(directory string, more ...string) {
 // own are compositions beside those that are shipped, as a user writes them.
 var own = map[string]string{
 	"everything": "resources: [../project]\nnamespace: billing\ncomponents:\n" +
-		"  [../components/post, ../components/pinning, ../components/events, ../components/doctor, ../components/prometheus-operator, ../components/perses, ../components/tokens, ../components/token-secrets]\n",
-	"wide":  "resources: [../selector]\ncomponents: [../components/cluster-watch, ../components/kubernetes-tokens, ../components/cluster-tokens, ../components/users, ../components/sessions]\n",
+		"  [../components/post, ../components/pinning, ../components/events, ../components/doctor, ../components/prometheus-operator, ../components/perses, ../components/dashboards, ../components/tokens, ../components/token-secrets]\n",
+	"wide":  "resources: [../selector]\ncomponents: [../components/cluster-watch, ../components/kubernetes-tokens, ../components/cluster-tokens, ../components/users, ../components/sessions, ../components/cluster-dashboards]\n",
 	"twice": "resources: [../names]\ncomponents: [../components/kubernetes-tokens, ../components/two-replicas]\nimages: [{name: promgate, newName: registry.example/promgate, newTag: v1}]\n",
 }
 
@@ -105,14 +105,21 @@ var ruleTable = map[string][]string{
 		"cluster: get,list,watch namespaces", "cluster: list,watch services",
 		"cluster: list,watch prometheuses.monitoring.coreos.com", "cluster: list,watch persesdatasources.perses.dev",
 		"cluster: get,list,watch,create,patch,delete endpointtokens.promgate.io", "cluster: patch endpointtokens/status.promgate.io",
+		"cluster: get,list,watch persesdashboards.perses.dev,persesdatasources.perses.dev,persesglobaldatasources.perses.dev",
+		"cluster: get,list,watch persesfolders.promgate.io",
 		"cluster: create tokenreviews.authentication.k8s.io", "cluster: create subjectaccessreviews.authorization.k8s.io",
 	}),
+	"viewers": {
+		"cluster: get,list,watch persesglobaldatasources.perses.dev",
+		"cluster: get,list,watch persesdashboards.perses.dev,persesdatasources.perses.dev", "cluster: get,list,watch persesfolders.promgate.io",
+	},
 	"project": {
 		"get services/proxy http:prometheus:web http:prometheus-operated:web", "get namespaces", "list,watch services",
 	},
 	"example": {
 		"get services/proxy http:prometheus:web http:prometheus-operated:web https:thanos-query:9090", "get namespaces", "list,watch services",
 		"list,watch prometheuses.monitoring.coreos.com", "list,watch persesdatasources.perses.dev",
+		"get,list,watch persesdashboards.perses.dev,persesdatasources.perses.dev", "get,list,watch persesfolders.promgate.io",
 		"list,watch endpointslices.discovery.k8s.io", "get pods/proxy", "create events.events.k8s.io",
 		"get services", "list endpointslices.discovery.k8s.io",
 	},
@@ -121,6 +128,7 @@ var ruleTable = map[string][]string{
 		"list,watch endpointslices.discovery.k8s.io", "get pods/proxy", "create events.events.k8s.io",
 		"get services", "list endpointslices.discovery.k8s.io",
 		"list,watch prometheuses.monitoring.coreos.com", "list,watch persesdatasources.perses.dev",
+		"get,list,watch persesdashboards.perses.dev,persesdatasources.perses.dev", "get,list,watch persesfolders.promgate.io",
 		"get,list,watch,create,patch,delete endpointtokens.promgate.io", "patch endpointtokens/status.promgate.io",
 		"create secrets", "patch secrets promgate-token",
 	},
@@ -166,6 +174,13 @@ func TestManifestsRules(t *testing.T) {
 		rendered := m.kubectl("kustomize", directory)
 		if got := rulesOf(t, rendered); !slices.Equal(got, want) {
 			t.Errorf("%s grants\n%s\nwant\n%s", directory, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		// What dashboards are made of is read, and written by nobody here.
+		for _, rule := range rulesOf(t, rendered) {
+			verbs, what, _ := strings.Cut(strings.TrimPrefix(rule, "cluster: "), " ")
+			if strings.Contains(what, "perses") && verbs != "get,list,watch" && verbs != "list,watch" {
+				t.Errorf("%s grants more than to read: %s", directory, rule)
+			}
 		}
 		// The subject stays the gateway's, whatever namespace a project is applied in.
 		if bindings := strings.Count(rendered, "Binding\n"); strings.Count(rendered, "kind: ServiceAccount\n  name: promgate\n  namespace: promgate\n") != bindings {
@@ -223,6 +238,7 @@ var (
 		"get services billing prometheus", "watch prometheuses.monitoring.coreos.com billing", "list persesdatasources.perses.dev billing",
 		"watch endpointtokens.promgate.io billing", "patch endpointtokens.promgate.io/status billing", "create secrets billing",
 		"patch secrets billing promgate-token",
+		"watch persesdashboards.perses.dev billing", "get persesdatasources.perses.dev billing", "list persesfolders.promgate.io billing",
 	}
 	// never is what the gateway may not do under any of the manifests.
 	never = []right{
@@ -232,6 +248,8 @@ var (
 		"impersonate users -", "impersonate serviceaccounts shop", "get configmaps promgate", "create serviceaccounts/token promgate promgate",
 		"get secrets promgate other", "watch secrets promgate", "update secrets promgate promgate-signing-keys", "patch secrets promgate other", "patch secrets promgate", "patch secrets billing other",
 		"delete secrets promgate promgate-signing-keys", "update endpointtokens.promgate.io/status shop", "update services shop", "delete namespaces shop shop", "get nodes/proxy - node", "list pods shop",
+		"create persesdashboards.perses.dev billing", "update persesdashboards.perses.dev billing", "patch persesdatasources.perses.dev billing",
+		"delete persesfolders.promgate.io billing", "patch persesdashboards.perses.dev/status billing", "deletecollection persesglobaldatasources.perses.dev -",
 		"create sessions.promgate.io shop", "patch sessions.promgate.io promgate", "list sessions.promgate.io -",
 	}
 	// ofSelectors is what is needed to select namespaces, and beside it nothing.
@@ -242,6 +260,7 @@ var (
 		"watch endpointtokens.promgate.io -", "patch endpointtokens.promgate.io/status other", "create tokenreviews.authentication.k8s.io -",
 		"create subjectaccessreviews.authorization.k8s.io -", "watch secrets promgate promgate-signing-keys", "update leases.coordination.k8s.io promgate promgate-minting",
 		"update sessions.promgate.io promgate", "deletecollection sessions.promgate.io promgate",
+		"watch persesdashboards.perses.dev -", "list persesfolders.promgate.io other", "get persesglobaldatasources.perses.dev -",
 	}
 )
 
