@@ -71,7 +71,9 @@ func (a *stubAccess) Queryable(ctx context.Context, all []auth.Resource) ([]bool
 	return open, nil
 }
 
-func (*stubAccess) May(_ context.Context, all []auth.Action) ([]bool, error) { return make([]bool, len(all)), nil }
+func (*stubAccess) May(_ context.Context, all []auth.Action) ([]bool, error) {
+	return make([]bool, len(all)), nil
+}
 
 // newUsers starts a gateway that knows endpoint tokens and users.
 func newUsers(t *testing.T) (*harness, *stubUsers) {

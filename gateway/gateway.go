@@ -79,7 +79,7 @@ type Gateway struct {
 	router    *mux.Router
 	browser   auth.Browser
 	api       map[string]operations // by path
-	mount     *mount              // nil: there is none
+	mount     *mount                // nil: there is none
 	page      Page
 	admitted  func(auth.Principal, string)
 	endpoints endpointTable

@@ -148,7 +148,9 @@ func (g *Gateway) serveData(x *exchange, r *http.Request, d DataRoute, names map
 	}
 	call := g.newCall(x, r, names)
 	call.Identity, call.Credential = id, credential
-	env, err := d.Choose(r.Context(), call)
+	choosing, cancel := context.WithTimeout(r.Context(), g.limits.Load().RequestTimeout)
+	defer cancel()
+	env, err := d.Choose(choosing, call)
 	if err != nil {
 		return apiError(err)
 	}
