@@ -130,8 +130,12 @@ func (h *Handler) ServePage(w http.ResponseWriter, r *http.Request, prefix strin
 }
 
 // isPlace tells whether a path can be one of the page's screens: names of DNS
-// labels. The page itself tells of those that it does not have.
+// labels, or at the end that of a dashboard, which may have dots. The page itself
+// tells of those that it does not have.
 func isPlace(name string) bool {
+	if screen, dashboard, found := strings.Cut(name, "/dashboards/"); found && !strings.HasPrefix(dashboard, ".") {
+		name = screen + "/dashboards/" + strings.ReplaceAll(dashboard, ".", "")
+	}
 	for i := range len(name) {
 		c := name[i]
 		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '/' {

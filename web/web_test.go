@@ -46,7 +46,7 @@ func body(t *testing.T, r *http.Response) string {
 func TestDocument(t *testing.T) {
 	h := built()
 	nonces := map[string]bool{}
-	for _, path := range []string{"/ui/", "/ui/signin", "/ui/projects/shop/environments/production/explore"} {
+	for _, path := range []string{"/ui/", "/ui/signin", "/ui/projects/shop/environments/production/explore", "/ui/projects/shop/dashboards/node.exporter-1"} {
 		r := get(t, h, path, `/a"b`)
 		text := body(t, r)
 		found := regexp.MustCompile(`<meta name="csp-nonce" content="([^"]{24})"`).FindStringSubmatch(text)
@@ -87,6 +87,9 @@ func TestFiles(t *testing.T) {
 		{"/ui/index.html", 404, "text/plain; charset=utf-8", ""},
 		{"/ui/%2e%2e/web.go", 404, "text/plain; charset=utf-8", ""},
 		{"/ui//signin", 404, "text/plain; charset=utf-8", ""},
+		{"/ui/projects/shop/dashboards/.hidden", 404, "text/plain; charset=utf-8", ""},
+		{"/ui/projects/shop/dashboards/a/B.js", 404, "text/plain; charset=utf-8", ""},
+		{"/ui/projects/shop.js", 404, "text/plain; charset=utf-8", ""},
 		{"/ui/Signin", 404, "text/plain; charset=utf-8", ""},
 	} {
 		r := get(t, h, c.path, "")

@@ -79,6 +79,10 @@ func TestArrows(t *testing.T) {
 				if isOwn && own != "auth" && own != "auth/session" && own != "routing" && own != "tokens" && own != "gateway" {
 					t.Errorf("%s imports %s: it may import auth, auth/session, routing, tokens and gateway alone", name, imported)
 				}
+			case name == "perses":
+				if isOwn && own != "auth" && own != "routing" && own != "gateway" && own != "kube" {
+					t.Errorf("%s imports %s: it may import auth, routing, gateway and kube alone", name, imported)
+				}
 			case slices.ContainsFunc(adapters, func(a string) bool { return strings.HasPrefix(name, a) }):
 				if own == "auth/session" && strings.HasPrefix(name, "auth/session/") {
 					continue // the words of its stores
@@ -86,6 +90,9 @@ func TestArrows(t *testing.T) {
 				if isOwn && (strings.Contains(own, "/") || own == "kube" && !strings.HasSuffix(name, "/kube")) {
 					t.Errorf("%s imports %s: adapters do not know each other", name, imported)
 				}
+			}
+			if own == "perses" && !strings.HasPrefix(name, "cmd/") {
+				t.Errorf("%s imports perses: only the program knows it", name)
 			}
 			if strings.HasPrefix(imported, "k8s.io/") && name != "kube" && !strings.HasSuffix(name, "/kube") && name != "perses" && !strings.HasPrefix(name, "cmd/demo") {
 				t.Errorf("%s imports %s: Kubernetes is known to kube packages alone", name, imported)

@@ -40,6 +40,9 @@ type Options struct {
 	// Sessions keeps who has signed in. Nil: nobody can.
 	Sessions *session.Manager
 	SignIn   SignIn
+	// DashboardsPath is where dashboards are, below the gateway's URL. Empty: there
+	// are none.
+	DashboardsPath string
 	// Description is docs/openapi.yaml, which is served as it is.
 	Description []byte
 	Version     string

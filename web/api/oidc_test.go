@@ -163,7 +163,7 @@ func TestReturnTo(t *testing.T) {
 		"": "", "projects": "projects", "projects/shop/tokens": "projects/shop/tokens", "?search=shop+x": "?search=shop+x", "?": "", "a?": "a",
 		"projects/shop/environments/production/explore?g0.expr=sum%28up%29+%3E+1&g0.tab=1": "projects/shop/environments/production/explore?g0.expr=sum%28up%29+%3E+1&g0.tab=1",
 		"a?b=c&a=d": "a?a=d&b=c", "a?x=//evil.example": "a?x=%2F%2Fevil.example", "a?x=%0d%0aSet-Cookie:%20a": "a?x=%0D%0ASet-Cookie%3A+a",
-		"a?x=%": "a", "a?x=1;y=2": "a", "a#b": "", "a?x#b": "a?x%23b=", "/a": "", "a/": "", "a//b": "", "a/../b": "", "A": "", "a.b": "", "a%2fb": "", "ä": "",
+		"a?x=%": "a", "a?x=1;y=2": "a", "a#b": "", "a?x#b": "a?x%23b=", "/a": "", "a/": "", "a//b": "", "a/../b": "", "A": "", "a.b": "", "dashboards/a.b": "dashboards/a.b", "dashboards/.a": "", "dashboards/a.": "", "dashboards/..": "", "dashboards/a/b.c": "", "a%2fb": "", "ä": "",
 		long: long, long + "aaa": "", "?x=" + strings.Repeat("é", maxReturn/3): "", "a?" + strings.Repeat("&a", maxReturn/2-2): "a",
 	} {
 		if got := returnTo(text); got != want {

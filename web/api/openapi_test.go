@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/promgate/promgate/gateway"
+	dashboards "github.com/promgate/promgate/perses"
 )
 
 // describes validates by docs/openapi.yaml.
@@ -130,7 +131,8 @@ func TestDescription(t *testing.T) {
 			}
 		}
 	}
-	for _, o := range New(h.gateway, Options{SignIn: SignIn{Local: h.people.signIn, Kubernetes: h.users.signIn, OIDC: &OIDC{}}}) {
+	ours := New(h.gateway, Options{SignIn: SignIn{Local: h.people.signIn, Kubernetes: h.users.signIn, OIDC: &OIDC{}}})
+	for _, o := range append(ours, dashboards.New(dashboards.Options{Gateway: h.gateway}).Operations()...) {
 		served = append(served, o.Method+" /api/v1/"+o.Path)
 	}
 	slices.Sort(described)

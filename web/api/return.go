@@ -17,8 +17,9 @@ func returnTo(text string) string {
 	}
 	path, query, _ := strings.Cut(text, "?")
 	if path != "" { // the page's beginning has a query too
-		for _, segment := range strings.Split(path, "/") {
-			if !isName(segment) {
+		segments := strings.Split(path, "/")
+		for i, segment := range segments {
+			if !isName(segment, i > 0 && segments[i-1] == "dashboards") {
 				return ""
 			}
 		}
@@ -30,14 +31,15 @@ func returnTo(text string) string {
 	return path + "?" + query
 }
 
-// isName tells whether a segment is one of the page's: what a DNS label is made of.
-func isName(segment string) bool {
-	if segment == "" {
+// isName tells whether a segment is one of the page's: what a DNS label is made
+// of, and within the name of a dashboard also dots.
+func isName(segment string, dots bool) bool {
+	if segment == "" || segment[0] == '.' || segment[len(segment)-1] == '.' {
 		return false
 	}
 	for i := range len(segment) {
 		c := segment[i]
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && (c != '.' || !dots) {
 			return false
 		}
 	}

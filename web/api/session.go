@@ -17,6 +17,13 @@ type sessionItem struct {
 	Methods   []methodItem `json:"methods"`
 	ExpiresAt *time.Time   `json:"expiresAt,omitempty"`
 	Version   string       `json:"version"`
+	// Dashboards is absent where there are none.
+	Dashboards *dashboardsItem `json:"dashboards,omitempty"`
+}
+
+type dashboardsItem struct {
+	// Path is below the gateway's URL.
+	Path string `json:"path"`
 }
 
 type userItem struct {
@@ -79,6 +86,9 @@ func (a *api) session(ctx context.Context, c *gateway.Call) (*gateway.Reply, err
 // describe describes a session; nil: nobody is signed in.
 func (a *api) describe(s *session.Active) sessionItem {
 	item := sessionItem{Methods: []methodItem{}, Version: a.Version}
+	if a.DashboardsPath != "" {
+		item.Dashboards = &dashboardsItem{a.DashboardsPath}
+	}
 	if a.SignIn.OIDC != nil {
 		item.Methods = append(item.Methods, methodItem{Kind: auth.KindOIDC, Name: a.SignIn.OIDC.Name})
 	}

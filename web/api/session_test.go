@@ -58,6 +58,14 @@ func TestSession(t *testing.T) {
 	ended("who was gone")
 }
 
+// TestSessionDashboards: the page learns where dashboards are, signed in or not.
+func TestSessionDashboards(t *testing.T) {
+	h := newHarness(t, func(o *Options) { o.DashboardsPath = "/perses" })
+	with := func(session string) string { return session[:len(session)-1] + `,"dashboards":{"path":"/perses"}}` }
+	check(t, "signed out", h.browser().do("GET", "/api/v1/session", ""), 200, with(signedOut))
+	check(t, "signed in", h.signedIn("anna").do("GET", "/api/v1/session", ""), 200, with(annaIn))
+}
+
 // TestWrongAlike: nobody learns which names there are.
 func TestWrongAlike(t *testing.T) {
 	h := newHarness(t)

@@ -55,6 +55,7 @@ type stageInfo struct {
 		// Restart is where a POST has the gateway end and start again.
 		Restart string `json:"restart"`
 	} `json:"site"`
+	Dashboards dashboardsInfo `json:"dashboards"`
 
 	// restart is what the test does whenever somebody has asked it to, who waits until the channel is closed.
 	restart func()
@@ -127,6 +128,7 @@ func newStageInfo(t *testing.T) (s *stageInfo, file string) {
 	s.Promtool = promtool(t)
 	s.startDemo(t)
 	s.startSite(t)
+	s.startDashboards(t)
 	text, err := json.Marshal(s)
 	must(t, err)
 	file = filepath.Join(t.TempDir(), "stage.json")

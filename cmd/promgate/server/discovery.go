@@ -156,6 +156,17 @@ func (d *discovery) unsettled() error {
 	return nil
 }
 
+// namespaces are those of a cluster that are projects.
+func (d *discovery) namespaces(cluster string) []string {
+	d.mu.Lock()
+	s := d.searches[cluster]
+	d.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	return s.Namespaces()
+}
+
 // close ends the searches.
 func (d *discovery) close() {
 	d.mu.Lock()

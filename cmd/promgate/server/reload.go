@@ -91,6 +91,7 @@ func (s *Server) apply(ctx context.Context, cfg *config.Config) error {
 	s.signIn.setProjects(cfg)
 	s.signIn.reload(s)
 	s.discovery.apply(cfg, next, candidates)
+	s.dashboards.apply(cfg, next, s)
 	s.upstreams.closeUnused(next)
 	s.upstreams = next
 	warnRestart(s.logger, s.config, cfg)
@@ -113,6 +114,7 @@ func (s *Server) install(before, after *routing.Table, projects []string) {
 		}
 	}
 	s.meters.routes.Set(float64(after.Len()))
+	s.dashboards.changed()
 }
 
 // warnRestart names the keys whose new value only a restart puts in force.
@@ -127,6 +129,7 @@ func warnRestart(logger *slog.Logger, running, next *config.Config) {
 		{"dataDir", running.DataDir != next.DataDir},
 		{"tokens", running.Tokens != next.Tokens},
 		{"signIn", !reflect.DeepEqual(running.SignIn, next.SignIn)},
+		{"dashboards (but for visibility)", placeOf(running.Dashboards) != placeOf(next.Dashboards)},
 		{"log.format", running.Log.Format != next.Log.Format},
 		{"tracing", running.Tracing != next.Tracing},
 		{"shutdown", running.Shutdown != next.Shutdown},
@@ -135,4 +138,12 @@ func warnRestart(logger *slog.Logger, running, next *config.Config) {
 			logger.Warn("this key changed, but takes effect only after a restart", "key", k.key)
 		}
 	}
+}
+
+// placeOf is what of the dashboards is settled when the gateway starts.
+func placeOf(d *config.Dashboards) config.Dashboards {
+	if d == nil {
+		return config.Dashboards{}
+	}
+	return config.Dashboards{Cluster: d.Cluster, Path: d.Path}
 }

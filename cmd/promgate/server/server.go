@@ -72,6 +72,7 @@ type Server struct {
 	sessions    SessionStore // nil: nobody can sign in
 	routes      routing.Current
 	discovery   *discovery
+	dashboards  *dashboards // nil: there are none
 	gateway     *gateway.Gateway
 	upstreams   *upstreams
 	watcher     *file.Watcher
@@ -136,6 +137,7 @@ func (s *Server) open(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	s.openDashboards(o.Version)
 	clients := &api.Clients{}
 	options := gateway.Options{
 		Routes: &s.routes, Limits: Limits(s.config), Logger: s.logger, Registerer: s.registry,
@@ -144,8 +146,14 @@ func (s *Server) open(ctx context.Context, o Options) error {
 		BaseURL: s.config.BaseURL(), Browser: browser, Page: web.NewHandler(), OnAdmitted: clients.Note,
 		API: func(g *gateway.Gateway) []gateway.Operation {
 			operations.Clients = clients
-			return api.New(g, operations)
+			if s.dashboards != nil {
+				operations.DashboardsPath = s.dashboards.path
+			}
+			return append(api.New(g, operations), s.dashboards.operations(g)...)
 		},
+	}
+	if s.dashboards != nil {
+		options.Mount = func(*gateway.Gateway) *gateway.Mount { return s.dashboards.api.Mount() }
 	}
 	if endpoint := s.config.Tracing.OTLPEndpoint; endpoint != "" {
 		if s.tracing, err = newTracing(ctx, endpoint, o.Version); err != nil {
@@ -265,7 +273,7 @@ func (s *Server) readiness() error {
 	if stale, _ := snapshot.Stale(time.Now(), jwt.MaxStaleness); stale {
 		return errors.New("the token store cannot be read; the log says why")
 	}
-	return s.discovery.unsettled()
+	return errors.Join(s.discovery.unsettled(), s.dashboards.unsettled())
 }
 
 func (s *Server) publicServer() *http.Server {
@@ -314,6 +322,7 @@ func loadCertificate(t *config.ListenTLS) (*tls.Certificate, error) {
 // close gives back what New opened. It may find only a part of it.
 func (s *Server) close() {
 	s.discovery.close()
+	s.dashboards.close()
 	s.upstreams.close()
 	if s.public != nil {
 		_ = s.public.Close() // closed by the server already, as a rule

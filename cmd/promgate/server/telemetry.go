@@ -44,6 +44,7 @@ type meters struct {
 	checks     *prometheus.CounterVec
 	pinned     *prometheus.CounterVec
 	reviews    *prometheus.CounterVec
+	hidden     *prometheus.CounterVec
 }
 
 func newMeters(r prometheus.Registerer, version, revision string) *meters {
@@ -70,12 +71,15 @@ func newMeters(r prometheus.Registerer, version, revision string) *meters {
 	m.reviews = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "promgate_kubernetes_reviews_total", Help: "Reviews of Kubernetes tokens and of what their users may query, by kind of review and result. Remembered ones are not counted.",
 	}, []string{"review", "result"})
+	m.hidden = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "promgate_perses_hidden_datasources_total", Help: "Data sources of Perses that were found to be shown to nobody or not to everybody, by reason; each once until it changes.",
+	}, []string{"reason"})
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "promgate_build_info", Help: "Always 1; the labels tell what is running.",
 		ConstLabels: prometheus.Labels{"version": version, "revision": revision, "goversion": runtime.Version()},
 	})
 	info.Set(1)
-	r.MustRegister(m.reloadOK, m.reloadTime, m.reloads, m.routes, m.checks, m.pinned, m.reviews, info,
+	r.MustRegister(m.reloadOK, m.reloadTime, m.reloads, m.routes, m.checks, m.pinned, m.reviews, m.hidden, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
