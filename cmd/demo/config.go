@@ -18,6 +18,8 @@ type gatewayConfig struct {
 	SignIn      signInConfig    `yaml:"signIn"`
 	Clusters    []clusterConfig `yaml:"clusters,omitempty"`
 	Projects    []projectConfig `yaml:"projects,omitempty"`
+	// Dashboards is there where the projects have some.
+	Dashboards *dashboardsConfig `yaml:"dashboards,omitempty"`
 }
 
 type logConfig struct {
@@ -43,6 +45,9 @@ type clusterConfig struct {
 type signInConfig struct {
 	UsersFile string `yaml:"usersFile"`
 }
+
+// dashboardsConfig switches dashboards on. The one cluster that there is has them.
+type dashboardsConfig struct{}
 
 type projectConfig struct {
 	Name         string              `yaml:"name"`

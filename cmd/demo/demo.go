@@ -29,6 +29,8 @@ type demo struct {
 	progress io.Writer
 	abandon  emergency
 	dir      string
+	// kubeconfig is the API server's administrator's; empty without one.
+	kubeconfig string
 }
 
 // run starts everything, prints the page, and waits until the context ends, which is no error, or the gateway does.
@@ -115,7 +117,7 @@ func (d *demo) announce(ctx context.Context, gw *gateway, cfg gatewayConfig, env
 		return err
 	}
 	page := newPage(cfg.ExternalURL, d.dir)
-	page.password = password
+	page.password, page.kubeconfig = password, d.kubeconfig
 	if err := each(environments, func(i int, e *environment) error {
 		token, err := gw.createToken(ctx, e.Project, e.Name)
 		if err != nil {

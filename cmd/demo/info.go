@@ -10,10 +10,12 @@ import (
 
 // info is the content of the file that --info names.
 type info struct {
-	URL      string        `json:"url"`
-	User     string        `json:"user"`
-	Password string        `json:"password"`
-	Projects []infoProject `json:"projects"`
+	URL      string `json:"url"`
+	User     string `json:"user"`
+	Password string `json:"password"`
+	// Kubeconfig is the administrator's, where there is a cluster.
+	Kubeconfig string        `json:"kubeconfig,omitempty"`
+	Projects   []infoProject `json:"projects"`
 }
 
 type infoProject struct {
@@ -29,7 +31,7 @@ type infoEnvironment struct {
 
 // writeInfo writes the file in one step, readable by its owner alone because it holds tokens and a password.
 func (p *page) writeInfo(file string) (err error) {
-	content := info{URL: p.url, User: userName, Password: p.password}
+	content := info{URL: p.url, User: userName, Password: p.password, Kubeconfig: p.kubeconfig}
 	index := map[string]int{}
 	for _, e := range p.entries {
 		at, known := index[e.Project]

@@ -41,8 +41,8 @@ subjects: [{kind: ServiceAccount, name: %s, namespace: %s}]
 
 func (e *environment) serviceName() string { return "prometheus-" + e.Name }
 
-// throughCluster starts a Kubernetes API server, puts the environments' servers behind labelled Services there, and has the
-// gateway find them, with an account that may use just these. release is to be called in any case; it stops the API server.
+// throughCluster starts a Kubernetes API server, puts the environments' servers behind labelled Services there, makes
+// dashboards of their metrics, and has the gateway find both, with an account that may use just these. release is to be called in any case; it stops the API server.
 func (d *demo) throughCluster(ctx context.Context, cfg *gatewayConfig, environments []*environment) (release func(), err error) {
 	release = func() {}
 	binary := d.opts.controlplane
@@ -66,6 +66,9 @@ func (d *demo) throughCluster(ctx context.Context, cfg *gatewayConfig, environme
 	if err := exposeServices(starting, c, environments); err != nil {
 		return release, err
 	}
+	if err := applyDashboards(starting, c, environments); err != nil {
+		return release, err
+	}
 	kubeconfig, err := c.ServiceAccountKubeconfig(starting, gatewayNamespace, gatewayAccount)
 	if err != nil {
 		return release, err
@@ -77,7 +80,8 @@ func (d *demo) throughCluster(ctx context.Context, cfg *gatewayConfig, environme
 			*names = append(*names, e.Project)
 		}
 	}
-	cfg.Clusters = []clusterConfig{found}
+	cfg.Clusters, cfg.Dashboards = []clusterConfig{found}, &dashboardsConfig{}
+	d.kubeconfig = c.Kubeconfig()
 	return release, nil
 }
 

@@ -33,6 +33,8 @@ type page struct {
 	dir      string
 	password string
 	entries  []entry
+	// kubeconfig is the administrator's of the cluster that the dashboards are in; empty: there are none.
+	kubeconfig string
 }
 
 func newPage(url, dir string) *page {
@@ -50,6 +52,9 @@ func (p *page) print(w io.Writer) error {
 	for _, e := range p.entries {
 		fmt.Fprintf(&b, "\n%s, %s\n  URL    %s\n  Token  %s\n  Try    %s\n", e.Project, e.Environment, e.URL, e.Token, e.curl())
 	}
+	if p.kubeconfig != "" {
+		p.printDashboards(&b)
+	}
 	e := p.entries[0]
 	fmt.Fprintf(&b, `
 Grafana, for instance with %[1]s: Connections > Data sources > Add > Prometheus
@@ -63,6 +68,19 @@ Perses: Admin > Global datasources, with a secret; both are ready for
 	fmt.Fprint(&b, "\nIn a container, 127.0.0.1 is the container itself: run it with the host's network.\n\n")
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// printDashboards tells where the dashboards are, as pages and as objects.
+func (p *page) printDashboards(b *bytes.Buffer) {
+	fmt.Fprint(b, "\nDashboards, which are objects in the cluster\n")
+	for i, e := range p.entries {
+		if i > 0 && e.Project == p.entries[i-1].Project {
+			continue
+		}
+		fmt.Fprintf(b, "  %-8s %s/projects/%s/dashboards\n", e.Project, p.url, e.Project)
+	}
+	project := p.entries[0].Project
+	fmt.Fprintf(b, "  Change one, and see it change  kubectl --kubeconfig %s -n %s edit persesdashboard %s\n", p.kubeconfig, project, firstDashboard)
 }
 
 // object is a YAML mapping whose order does not matter.
