@@ -4,11 +4,12 @@ import type {} from '@mui/material/themeCssVarsAugmentation';
 /** For code, tokens and addresses. */
 export const monospace = 'ui-monospace, "SF Mono", SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace';
 
-const sansSerif = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", "Liberation Sans", Arial, sans-serif';
+export const sansSerif = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", "Liberation Sans", Arial, sans-serif';
 
 const focusRing = { outline: '2px solid var(--mui-palette-primary-main)', outlineOffset: 2 };
 
-const light = {
+/** The colours by day. */
+export const light = {
   primary: { main: '#0b6478', dark: '#084d5d', light: '#3f8798', contrastText: '#ffffff' },
   success: { main: '#1b7443', contrastText: '#ffffff' },
   error: { main: '#b3261e', contrastText: '#ffffff' },
@@ -20,7 +21,8 @@ const light = {
   action: { hover: 'rgba(23, 33, 43, 0.045)', selected: 'rgba(11, 100, 120, 0.09)' },
 };
 
-const dark = {
+/** The colours by night. */
+export const dark = {
   primary: { main: '#6cc5d9', dark: '#8fd4e3', light: '#4aa9be', contrastText: '#06222a' },
   success: { main: '#62c98e', contrastText: '#06240f' },
   error: { main: '#ff8b80', contrastText: '#2d0502' },

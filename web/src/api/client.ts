@@ -23,7 +23,10 @@ export class ApiError extends Error {
 /** What makes a request one of the page: other sites cannot send it. */
 export const pageHeader = { 'X-Promgate-Page': '1' } as const;
 
-/** Fetches from the gateway with the session, and throws an ApiError for whatever is no success. */
+/**
+ * Fetches from the gateway with the session, and throws an ApiError for whatever is no success; 304 is one, for whoever
+ * asked with If-None-Match.
+ */
 export async function request(path: string, init: RequestInit = {}): Promise<Response> {
   let response: Response;
   try {
@@ -38,7 +41,7 @@ export async function request(path: string, init: RequestInit = {}): Promise<Res
     if (init.signal?.aborted) throw cause;
     throw new ApiError(0, 'network', 'The gateway cannot be reached: check your connection, then try again.');
   }
-  if (!response.ok) throw await asError(response);
+  if (!response.ok && response.status !== 304) throw await asError(response);
   return response;
 }
 

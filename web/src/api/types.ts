@@ -10,6 +10,8 @@ export interface Session {
   expiresAt?: string;
   /** The gateway's version. */
   version: string;
+  /** Where Perses' API stands, relative to the gateway; absent: this deployment has no dashboards. */
+  dashboards?: { path: string };
 }
 
 export interface User {
@@ -172,6 +174,70 @@ export interface Snippet {
   /** A name for the file; absent: it is a command. */
   file?: string;
   text: string;
+}
+
+/** What one project has of dashboards. */
+export interface DashboardList {
+  project: string;
+  dashboards: DashboardSummary[];
+  folders: DashboardFolder[];
+  /** What is there and cannot be shown, and why. */
+  problems: DashboardProblem[];
+  /** Whether the gateway knows of changes at once, so that asking often is cheap and worth it. */
+  live: boolean;
+}
+
+export interface DashboardSummary {
+  name: string;
+  title: string;
+  description?: string;
+  tags: string[];
+  updatedAt: string;
+}
+
+export interface DashboardFolder {
+  name: string;
+  title: string;
+  items: FolderItem[];
+}
+
+export type FolderItem = { kind: 'Dashboard'; name: string; missing?: boolean } | { kind: 'Folder'; name: string; items: FolderItem[] };
+
+export interface DashboardProblem {
+  /** The kind of the Kubernetes object. */
+  kind: string;
+  name: string;
+  message: string;
+}
+
+/** One dashboard, with all that it needs to be shown but the data. */
+export interface DashboardDetail {
+  dashboard: PersesObject;
+  /** Of the kinds Datasource and GlobalDatasource. */
+  datasources: PersesObject[];
+  hidden: HiddenDatasource[];
+  source: {
+    cluster: string;
+    namespace: string;
+    /** A command that shows the object as it was deployed. */
+    kubectl: string;
+  };
+  live: boolean;
+}
+
+/** A data source that the caller cannot use. */
+export interface HiddenDatasource {
+  scope: 'dashboard' | 'project' | 'global';
+  name: string;
+  /** A sentence. */
+  reason: string;
+}
+
+/** An object in Perses' own words; whoever wrote its spec may have left out or misspelt anything. */
+export interface PersesObject {
+  kind: string;
+  metadata: { name: string; project?: string; createdAt?: string; updatedAt?: string; version?: number; tags?: string[] };
+  spec: Record<string, unknown>;
 }
 
 /** Every error of the gateway: the sentence is for the person who reads it. */

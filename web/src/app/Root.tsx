@@ -9,8 +9,8 @@ export function Root() {
       <Suspense fallback={<ScreenSkeleton />}>
         <Outlet />
       </Suspense>
-      {/* Explore writes each query into its address: that is no reason to jump to the top. */}
-      <ScrollRestoration getKey={({ pathname, key }) => (pathname.endsWith('/explore') ? pathname : key)} />
+      {/* Explore writes each query into its address, and a dashboard its variables: that is no reason to jump to the top. */}
+      <ScrollRestoration getKey={({ pathname, key }) => (/\/explore$|\/dashboards\//.test(pathname) ? pathname : key)} />
     </>
   );
 }

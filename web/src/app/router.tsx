@@ -12,12 +12,16 @@ const EnvironmentLayout = lazy(() => import('../pages/environment/EnvironmentLay
 const ExplorePage = lazy(() => import('../explore/ExplorePage'));
 const ConnectPage = lazy(() => import('../pages/connect/ConnectPage'));
 const DiagnosisPage = lazy(() => import('../pages/diagnosis/DiagnosisPage'));
+const DashboardsPage = lazy(() => import('../dashboards/DashboardsPage'));
+const DashboardPage = lazy(() => import('../dashboards/DashboardPage'));
 const TokensPage = lazy(() => import('../pages/tokens/TokensPage'));
 
 /** Each screen fails by itself: the app bar and the way back stay. */
 const screens: RouteObject[] = [
   { index: true, element: <ProjectsPage /> },
   { path: 'projects/:project/tokens', element: <TokensPage /> },
+  { path: 'projects/:project/dashboards', element: <DashboardsPage />, errorElement: <RouteError /> },
+  { path: 'projects/:project/dashboards/:dashboard', element: <DashboardPage />, errorElement: <RouteError /> },
   {
     path: 'projects/:project/environments/:environment',
     element: <EnvironmentLayout />,

@@ -16,14 +16,15 @@ interface ActionDialogProps {
   isSticky?: boolean;
   /** false: the content has its own buttons. */
   hasActions?: boolean;
+  isWide?: boolean;
 }
 
 /** Asks before something happens. The safe answer has the focus. */
-export function ActionDialog({ title, children, onClose, confirm, closeLabel = 'Cancel', isSticky, hasActions = true }: ActionDialogProps) {
+export function ActionDialog({ title, children, onClose, confirm, closeLabel = 'Cancel', isSticky, hasActions = true, isWide }: ActionDialogProps) {
   const id = useId();
   const isBusy = confirm?.isBusy === true;
   return (
-    <Dialog open fullWidth maxWidth="sm" onClose={isBusy || isSticky ? undefined : onClose} aria-labelledby={id}>
+    <Dialog open fullWidth maxWidth={isWide ? 'md' : 'sm'} onClose={isBusy || isSticky ? undefined : onClose} aria-labelledby={id}>
       <DialogTitle id={id} sx={{ typography: 'h2', fontSize: '1.125rem', pb: 1, overflowWrap: 'anywhere' }}>
         {title}
       </DialogTitle>

@@ -9,6 +9,14 @@ export function tokensScreen(project: string): string {
   return `/projects/${encodeURIComponent(project)}/tokens`;
 }
 
+export function dashboardsScreen(project: string): string {
+  return `/projects/${encodeURIComponent(project)}/dashboards`;
+}
+
+export function dashboardScreen(project: string, dashboard: string): string {
+  return `${dashboardsScreen(project)}/${encodeURIComponent(dashboard)}`;
+}
+
 /** The list of projects, narrowed to one. */
 export function projectsScreen(search?: string): string {
   return search ? `/?${new URLSearchParams({ search }).toString()}` : '/';

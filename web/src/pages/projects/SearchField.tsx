@@ -9,11 +9,13 @@ import { CloseIcon, SearchIcon } from '../../components/icons';
 interface SearchFieldProps {
   value: string;
   onChange: (value: string) => void;
-  isBusy: boolean;
+  isBusy?: boolean;
+  /** What is searched for, in words. */
+  label?: string;
 }
 
 /** Stays in sight while the list scrolls below it. */
-export function SearchField({ value, onChange, isBusy }: SearchFieldProps) {
+export function SearchField({ value, onChange, isBusy, label = 'Search projects and environments' }: SearchFieldProps) {
   const input = useRef<HTMLInputElement>(null);
   const clear = () => {
     onChange('');
@@ -26,10 +28,10 @@ export function SearchField({ value, onChange, isBusy }: SearchFieldProps) {
         size="small"
         fullWidth
         value={value}
-        placeholder="Search projects and environments"
+        placeholder={label}
         onChange={(event) => onChange(event.target.value)}
         onKeyDown={(event) => event.key === 'Escape' && value && clear()}
-        inputProps={{ 'data-testid': 'search', 'aria-label': 'Search projects and environments', autoComplete: 'off', spellCheck: false, enterKeyHint: 'search' }}
+        inputProps={{ 'data-testid': 'search', 'aria-label': label, autoComplete: 'off', spellCheck: false, enterKeyHint: 'search' }}
         startAdornment={
           <InputAdornment position="start">
             <SearchIcon />
