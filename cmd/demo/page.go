@@ -77,7 +77,7 @@ func (p *page) printDashboards(b *bytes.Buffer) {
 		if i > 0 && e.Project == p.entries[i-1].Project {
 			continue
 		}
-		fmt.Fprintf(b, "  %-8s %s/projects/%s/dashboards\n", e.Project, p.url, e.Project)
+		fmt.Fprintf(b, "  %-8s %s/ui/projects/%s/dashboards\n", e.Project, p.url, e.Project)
 	}
 	project := p.entries[0].Project
 	fmt.Fprintf(b, "  Change one, and see it change  kubectl --kubeconfig %s -n %s edit persesdashboard %s\n", p.kubeconfig, project, firstDashboard)
