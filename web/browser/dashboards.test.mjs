@@ -312,6 +312,28 @@ test('somebody who is a member of nothing', () =>
     assert.equal(await byId(page, 'panel').count(), 0);
   }));
 
+for (const [mode, { url, projects, tokens }] of Object.entries(here.modes)) {
+  for (const [name, seen] of Object.entries(projects)) {
+    test(`what RBAC shows ${name}, read with credentials: ${mode}`, () =>
+      visit({ allow: [404, 429] }, async (page) => {
+        await signInAt(page, { base: url, token: tokens[name] });
+        for (const project of projects.platform) {
+          await page.goto(at(url, `ui/projects/${project}/dashboards`));
+          if (!seen.includes(project)) {
+            await says(page.getByRole('alert'), 'no such project');
+            continue;
+          }
+          await says(byId(page, 'dashboard-overview'), `Overview of ${project}`);
+          await says(byId(page, 'missing-gone'), 'not deployed');
+          await byId(page, 'dashboard-node.exporter').click();
+          await page.getByRole('heading', { level: 1, name: 'node.exporter' }).waitFor();
+          await page.reload();
+          await page.getByRole('heading', { level: 1, name: 'node.exporter' }).waitFor();
+        }
+      }));
+  }
+}
+
 test('a dashboard that is not there', () =>
   onPage(
     dashboardUrl('no-such-dashboard'),

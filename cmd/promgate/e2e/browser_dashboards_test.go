@@ -26,6 +26,16 @@ type dashboardsInfo struct {
 	// From and To are the times between which its server has data.
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
+	// Modes are gateways with the same projects each, by the credentials that objects are read with.
+	Modes map[string]dashboardMode `json:"modes"`
+}
+
+// dashboardMode is a gateway whose people come with Kubernetes tokens.
+type dashboardMode struct {
+	URL string `json:"url"`
+	// Projects are what the person of the name may see, and Tokens are theirs.
+	Projects map[string][]string `json:"projects"`
+	Tokens   map[string]string   `json:"tokens"`
 }
 
 // startDashboards starts an API server with the objects, and a gateway that reads them with credentials of its own.
@@ -53,6 +63,13 @@ func (s *stageInfo) startDashboards(t *testing.T) {
 		"clusters:\n  - {name: local, kubeconfig: %q, discovery: {namespaces: {names: [%s]}, sources: [services]}}\n"+
 		"dashboards: {}\nsignIn: {usersFile: users.yaml}\nprojects:\n  - {name: %s, members: [{user: anna}]}\n", listen, kubeconfig, project, project), 0o600))
 	s.Dashboards.URL = serve(t, path).url
+	s.Dashboards.Modes = map[string]dashboardMode{}
+	for _, credentials := range []string{"dedicated", "user"} {
+		site := newDashboardSite(t, c, credentials, "")
+		s.Dashboards.Modes[credentials] = dashboardMode{URL: site.url, Tokens: site.tokens, Projects: map[string][]string{
+			"shop": {site.shop}, "billing": {site.billing}, "platform": {site.shop, site.billing}, "nobody": {},
+		}}
+	}
 }
 
 // applyObjects applies web/browser/objects in a project.
