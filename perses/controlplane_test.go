@@ -370,5 +370,5 @@ func testTakenAway(t *testing.T, user, wide *gate) {
 		}
 	}
 	t.Logf("user mode: gone after %s", soon(t, 2*time.Second, hidden(user)).Round(time.Millisecond))
-	t.Logf("dedicated mode: gone after %s", soon(t, authkube.PositiveFor+time.Second, hidden(wide)).Round(time.Millisecond))
+	t.Logf("dedicated mode: gone after %s", soon(t, authkube.PositiveFor+5*time.Second, hidden(wide)).Round(time.Millisecond))
 }

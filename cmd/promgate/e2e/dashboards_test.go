@@ -507,7 +507,8 @@ func (s *dashboardSite) testWithdrawn(t *testing.T) {
 			wantStatus(s.read("shop", s.sources()[0]+"/api/v1/query?query=up"), http.StatusNotFound))
 	})
 	t.Logf("withdrawn after %s", took.Round(time.Millisecond))
-	if took > 12*time.Second {
+	// A right is remembered for ten seconds; the rest is for a slow machine.
+	if took > 15*time.Second {
 		t.Errorf("it took %s", took)
 	}
 }
