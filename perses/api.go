@@ -77,7 +77,7 @@ func (v *visit) list(ctx context.Context, k *Kind, namespace string) (*Listing, 
 }
 
 func (v *visit) get(ctx context.Context, k *Kind, namespace, name string) (*Object, error) {
-	if !isDocumentName(name) || !k.Global && !routing.IsLabel(namespace) {
+	if !canBeObject(name) || !k.Global && !routing.IsLabel(namespace) {
 		return nil, ErrNotFound
 	}
 	return v.objects.Get(ctx, v.viewer, k, namespace, name)
@@ -170,34 +170,10 @@ func fixed(body string) handler {
 	return func(context.Context, *visit) (*gateway.Reply, error) { return written([]byte(body)) }
 }
 
-// maxPersesName is the longest name that Perses' clients take.
-const maxPersesName = 75
-
-// isDocumentName tells whether an object of Kubernetes can have the name, and
-// Perses too: a DNS subdomain as RFC 1123 and Kubernetes have it, of 75
-// characters at the most.
-func isDocumentName(name string) bool {
-	if name == "" || len(name) > maxPersesName {
-		return false
-	}
-	for i := range len(name) {
-		c := name[i]
-		inner := i > 0 && i < len(name)-1
-		switch {
-		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
-		case c == '-' && inner && name[i-1] != '.' && name[i+1] != '.':
-		case c == '.' && inner && name[i-1] != '.':
-		default:
-			return false
-		}
-	}
-	return true
-}
-
 // isPersesName tells whether Perses takes the name of what is no object of
 // Kubernetes, such as a dashboard's own data source.
 func isPersesName(name string) bool {
-	return name != "" && len(name) <= maxPersesName && persesName(name) == name
+	return name != "" && len(name) <= maxObjectName && persesName(name) == name
 }
 
 // persesName makes a name that Perses' clients take, and that stands in a path as
@@ -210,7 +186,7 @@ func persesName(name string) string {
 		}
 		return '-'
 	}, name)
-	return name[:min(len(name), maxPersesName)]
+	return name[:min(len(name), maxObjectName)]
 }
 
 // mustJSON writes what always makes JSON.

@@ -185,7 +185,7 @@ func TestSpelling(t *testing.T) {
 		h.expect(path, h.perses(anna, path), 404, notThere)
 		h.silent(path)
 	}
-	if name := strings.Repeat("a", 75); !isDocumentName(name) || !isDocumentName("a.b-c.0") || isDocumentName("") {
+	if name := strings.Repeat("a", 75); !canBeObject(name) || !canBeObject("a.b-c.0") || canBeObject("") {
 		t.Error("names that objects have are refused")
 	}
 }
