@@ -47,29 +47,11 @@ type apiHarness struct {
 	client  *http.Client
 	reviews atomic.Int32
 	hidden  []string
-	log     *syncBuffer
-}
-
-// syncBuffer collects a log.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
+	log     *logged
 }
 
 func newAPIHarness(t testing.TB, change ...func(*gateway.Options)) *apiHarness {
-	h := &apiHarness{t: t, objects: newFakeObjects(), up: newAPIUpstream(t), routes: &routing.Current{}, log: &syncBuffer{}}
+	h := &apiHarness{t: t, objects: newFakeObjects(), up: newAPIUpstream(t), routes: &routing.Current{}, log: &logged{}}
 	h.routes.Store(routing.NewTable(h.environments()))
 	logger := slog.New(slog.NewJSONHandler(h.log, nil))
 	var mu sync.Mutex
