@@ -29,6 +29,7 @@ type Query struct {
 	original, text string
 	valueType      parser.ValueType
 	shape          shape
+	timing         Timing
 }
 
 // Query parses an expression and has every selector in it carry what the policy
@@ -47,7 +48,7 @@ func (p *Parser) Query(policy *Policy, text string) (*Query, error) {
 		return nil, err
 	}
 	// Of a request, which is not to be kept whole.
-	q := &Query{policy: policy, original: strings.Clone(text), valueType: expr.Type(), shape: shapeOf(expr)}
+	q := &Query{policy: policy, original: strings.Clone(text), valueType: expr.Type(), shape: shapeOf(expr), timing: timingOf(expr)}
 	q.text = q.original
 	if policy != nil {
 		if q.text, err = policy.enforce(expr, len(text)+maxGrowth); err != nil {
