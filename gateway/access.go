@@ -34,6 +34,8 @@ type record struct {
 	environment *routing.Environment
 	// upstream is the time until the upstream's answer began; zero if none was asked.
 	upstream time.Duration
+	// cache is what became of the request in the cache; empty: it is not for it.
+	cache outcome
 }
 
 // exchange is one request and its answer. It is the ResponseWriter that the
@@ -203,6 +205,9 @@ func (g *Gateway) log(r *http.Request, x *exchange, failure *Error, aborted bool
 		slog.Float64("duration_seconds", time.Since(x.start).Seconds()))
 	if x.upstream > 0 {
 		attrs = append(attrs, slog.Float64("upstream_seconds", x.upstream.Seconds()))
+	}
+	if x.cache != "" {
+		attrs = append(attrs, slog.String("cache", string(x.cache)))
 	}
 	attrs = append(attrs, slog.String("client", g.clientAddress(r)))
 	attrs = appendGrafana(attrs, r.Header)

@@ -8,9 +8,11 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
+	"github.com/promgate/promgate/gateway/cache"
 	"github.com/promgate/promgate/gateway/promql"
 )
 
@@ -19,6 +21,9 @@ import (
 // of a request's parameters or body reaches the wire.
 type enforced struct {
 	query string
+	// asked is what the client asked, in the endpoint's order: what is enforced may
+	// leave to the gateway a part of it that the query then lacks.
+	asked string
 	// body is that of a remote read whose queries were changed; nil where it
 	// passes as it came.
 	body []byte
@@ -89,6 +94,7 @@ var (
 
 // enforce makes what goes upstream of checked parameters.
 func (e *Endpoint) enforce(p *Params, policy *promql.Policy) (enforced, error) {
+	var asked string
 	if policy != nil {
 		if e.rule.params == nil {
 			return enforced{}, &Error{
@@ -96,9 +102,23 @@ func (e *Endpoint) enforce(p *Params, policy *promql.Policy) (enforced, error) {
 				Message: "this endpoint is not there where labels are enforced, as they are in this environment",
 			}
 		}
+		asked = p.encode()
 		e.rule.params(p, policy)
 	}
-	return enforced{query: p.encode()}, nil
+	query := p.encode()
+	if policy == nil {
+		asked = query
+	}
+	return enforced{query: query, asked: asked}, nil
+}
+
+// between is the same question for other steps of a range query.
+func (p *Params) between(steps cache.Span) enforced {
+	q := *p
+	q.values = slices.Clone(p.values)
+	q.replace("start", formatMillis(steps.From))
+	q.replace("end", formatMillis(steps.To))
+	return enforced{query: q.encode()}
 }
 
 // everythingOf asks for all that the tenant has, from a time on.

@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/promgate/promgate/auth"
+	"github.com/promgate/promgate/gateway/cache"
 	"github.com/promgate/promgate/routing"
 )
 
@@ -50,6 +51,8 @@ type Options struct {
 	// Mount is an API in the words of another program. It is called once, as API
 	// is. Nil: there is none.
 	Mount func(*Gateway) *Mount
+	// Cache is what is kept of answers. Zero: nothing.
+	Cache Cache
 	// Page serves what is below /ui/, and what else a person may open. Nil:
 	// there is no page.
 	Page Page
@@ -84,6 +87,9 @@ type Gateway struct {
 	admitted  func(auth.Principal, string)
 	endpoints endpointTable
 	chain     stage
+	flights   flights
+	store     *cache.Store
+	keeper    atomic.Pointer[keeper]
 	draining  atomic.Int32 // the HTTP version up to which clients are asked to leave
 }
 
@@ -97,13 +103,15 @@ func New(o Options) *Gateway {
 		tracer: o.Tracer, userAgent: []string{o.UserAgent}, browser: o.Browser, page: o.Page, admitted: o.OnAdmitted,
 	}
 	g.metrics = newMetrics(o.Registerer, g.limits.Load)
+	g.store = cache.NewStore(o.Cache.MaxBytes)
+	g.SetCache(o.Cache)
 	g.SetLimits(o.Limits)
 	g.SetTrustedProxies(o.TrustedProxies)
 	g.SetBaseURL(o.BaseURL)
 	g.endpoints = newEndpointTable(Endpoints())
 	g.router = mux.NewRouter().UseEncodedPath().SkipClean(true)
 	g.router.Path(environmentPath + "{endpoint:.+}")
-	g.chain = g.limited(g.named(g.upstream))
+	g.chain = g.cached(g.limited(g.named(g.upstream)))
 	if o.API != nil {
 		g.mountAPI(o.API(g))
 	}

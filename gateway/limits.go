@@ -120,6 +120,7 @@ func (g *Gateway) Forget(e *routing.Environment) {
 		last = last && other.Project.UID != e.Project.UID
 	}
 	g.limits.Load().forget(e, last)
+	g.store.Forget(ownerOf(e))
 	g.metrics.forget(e)
 }
 

@@ -20,6 +20,8 @@ type metrics struct {
 	bytes    *prometheus.CounterVec
 	flying   *prometheus.GaugeVec
 	refusals *prometheus.CounterVec
+	// cache counts outcomes, coalesced the requests that shared another's call.
+	cache, coalesced *prometheus.CounterVec
 }
 
 var latencyBuckets = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120}
@@ -51,7 +53,15 @@ func newMetrics(r prometheus.Registerer, limits func() *gates) *metrics {
 			Help: "Requests refused by a limit of the gateway.",
 		}, []string{"project", "environment", "limit"}),
 	}
-	r.MustRegister(m.requests, m.duration, m.upstream, m.bytes, m.flying, m.refusals)
+	m.cache = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "promgate_cache_requests_total",
+		Help: "Answers of endpoints whose answers are kept, by what became of the request in the cache: hit, partial, miss or bypass.",
+	}, []string{"project", "environment", "endpoint", "outcome"})
+	m.coalesced = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "promgate_coalesced_requests_total",
+		Help: "Requests that shared the call upstream of an equal one that was under way.",
+	}, []string{"project", "environment"})
+	r.MustRegister(m.requests, m.duration, m.upstream, m.bytes, m.flying, m.refusals, m.cache, m.coalesced)
 	r.MustRegister(use{limits})
 	return m
 }
@@ -132,6 +142,9 @@ func (m *metrics) observe(x *exchange, failure *Error) {
 	if x.upstream > 0 {
 		m.upstream.WithLabelValues(project, environment, endpoint).Observe(x.upstream.Seconds())
 	}
+	if x.cache != "" {
+		m.cache.WithLabelValues(project, environment, endpoint, string(x.cache)).Inc()
+	}
 	if failure != nil && failure.Limit != "" {
 		m.refusals.WithLabelValues(project, environment, failure.Limit).Inc()
 	}
@@ -152,4 +165,6 @@ func (m *metrics) forget(e *routing.Environment) {
 	m.bytes.DeletePartialMatch(labels)
 	m.flying.DeletePartialMatch(labels)
 	m.refusals.DeletePartialMatch(labels)
+	m.cache.DeletePartialMatch(labels)
+	m.coalesced.DeletePartialMatch(labels)
 }

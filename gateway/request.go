@@ -37,6 +37,12 @@ type Request struct {
 	body       *clientBody
 	bodyLength int64
 	record     *record
+	// What follows is of the cache, and empty where there is none. scope tells whose
+	// answers the request may have; deadline is when one must have been sent that is
+	// put together here.
+	keeper   *keeper
+	scope    string
+	deadline time.Time
 }
 
 // errNotYours answers alike, byte for byte, for an environment that the

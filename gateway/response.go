@@ -25,6 +25,11 @@ type Response struct {
 	// length is that of body in bytes, or -1 where it is not known.
 	length int64
 	body   io.Reader
+	// ours tells that the body is put together, or looked at, here, and so came
+	// without compression.
+	ours bool
+	// outcome is what became of the request in the cache; empty: it is not for it.
+	outcome outcome
 	// deadline is when the whole answer must have been sent.
 	deadline time.Time
 	close    []func()
@@ -200,6 +205,9 @@ func writeHeader(x *exchange, req *Request, resp *Response) {
 	}
 	if req.endpoint.Body && resp.contentType == "application/x-protobuf" {
 		h["Content-Encoding"] = []string{"snappy"}
+	}
+	if x.cache = resp.outcome; x.cache != "" {
+		h["X-Promgate-Cache"] = []string{string(resp.outcome)}
 	}
 	h["Vary"] = []string{"Accept-Encoding"}
 	if resp.length >= 0 {

@@ -59,3 +59,12 @@ func parseDuration(s string) (time.Duration, error) {
 	}
 	return 0, fmt.Errorf("cannot parse %q to a valid duration", s)
 }
+
+// formatMillis writes a time in milliseconds as every Prometheus reads it again
+// to the millisecond: as a number of seconds it would lose some.
+func formatMillis(t int64) string {
+	if t%1000 == 0 {
+		return strconv.FormatInt(t/1000, 10)
+	}
+	return time.UnixMilli(t).UTC().Format(time.RFC3339Nano)
+}

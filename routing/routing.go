@@ -41,6 +41,8 @@ type Environment struct {
 	// with the values that are its own; what carries others is not shown. Empty:
 	// nothing is enforced.
 	Enforce map[string][]string
+	// NoCache has every question asked upstream, and nothing kept.
+	NoCache bool
 	// Aliases are further URLs by which data sources of Perses may name the
 	// environment, in one form: lower-case scheme and host, no slash at the end.
 	// They are compared and never dialled.

@@ -28,6 +28,8 @@ func timingOf(expr parser.Expr) Timing {
 		switch e := node.(type) {
 		case *parser.VectorSelector:
 			t.modifiers(e.StartOrEnd, e.Timestamp, e.OriginalOffset, e.OriginalOffsetExpr)
+			// What is smoothed also reads the first sample after its time.
+			t.Ahead = t.Ahead || e.Smoothed
 		case *parser.MatrixSelector:
 			t.length(e.RangeExpr)
 		case *parser.SubqueryExpr:
