@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/promgate/promgate/gateway/cache"
 	"github.com/promgate/promgate/routing"
 )
@@ -170,4 +172,43 @@ func (k *keeper) hold(n int) bool {
 	}
 	k.held.Add(-int64(n))
 	return false
+}
+
+// kept tells how much is kept. It looks when it is asked.
+type kept struct{ g *Gateway }
+
+var (
+	keptBytes = prometheus.NewDesc("promgate_cache_bytes",
+		"Memory of what is kept of answers, by project.", []string{"project"}, nil)
+	keptEntries = prometheus.NewDesc("promgate_cache_entries",
+		"Queries of which answers are kept, by project.", []string{"project"}, nil)
+	keptLimit = prometheus.NewDesc("promgate_cache_limit_bytes",
+		"Memory that answers may take which are kept (cache.maxBytes).", nil, nil)
+)
+
+// Describe and Collect make kept a prometheus.Collector.
+func (k kept) Describe(ch chan<- *prometheus.Desc) {
+	ch <- keptBytes
+	ch <- keptEntries
+	ch <- keptLimit
+}
+
+func (k kept) Collect(ch chan<- prometheus.Metric) {
+	names := map[string]string{}
+	for e := range k.g.routes.Load().All() {
+		names[e.Project.UID] = e.Project.Name
+	}
+	bytes, entries := map[string]int64{}, map[string]int64{}
+	for _, u := range k.g.store.Use() {
+		// Of a project that is gone nothing is told, and soon nothing is kept.
+		if name, found := names[u.Project]; found {
+			bytes[name] += u.Bytes
+			entries[name] += u.Entries
+		}
+	}
+	for name := range bytes {
+		ch <- prometheus.MustNewConstMetric(keptBytes, prometheus.GaugeValue, float64(bytes[name]), name)
+		ch <- prometheus.MustNewConstMetric(keptEntries, prometheus.GaugeValue, float64(entries[name]), name)
+	}
+	ch <- prometheus.MustNewConstMetric(keptLimit, prometheus.GaugeValue, float64(k.g.keeper.Load().MaxBytes))
 }

@@ -103,6 +103,7 @@ func New(o Options) *Gateway {
 		tracer: o.Tracer, userAgent: []string{o.UserAgent}, browser: o.Browser, page: o.Page, admitted: o.OnAdmitted,
 	}
 	g.metrics = newMetrics(o.Registerer, g.limits.Load)
+	o.Registerer.MustRegister(kept{g})
 	g.store = cache.NewStore(o.Cache.MaxBytes)
 	g.SetCache(o.Cache)
 	g.SetLimits(o.Limits)

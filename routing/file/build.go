@@ -97,6 +97,7 @@ func (e *Environment) build(project *routing.Project, uids map[string]string, b 
 			Federate:   slices.Contains(e.Allow, "federate"),
 		},
 		AllowPost: e.AllowPost,
+		NoCache:   !e.Cache,
 		Enforce:   e.enforced(),
 		Aliases:   e.Aliases,
 	}, nil

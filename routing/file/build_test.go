@@ -32,7 +32,7 @@ func builders() Builders {
 
 func TestBuild(t *testing.T) {
 	withService := service(nil)
-	withService.Name, withService.Allow, withService.AllowPost = "prod", []string{"federate"}, true
+	withService.Name, withService.Allow, withService.AllowPost, withService.Cache = "prod", []string{"federate"}, true, true
 	s := &Sections{Projects: []Project{
 		{Name: "shop", Environments: []Environment{withService, {Name: "test", URL: "http://a", Allow: []string{"remoteRead"}}}},
 		{Name: "empty"},
@@ -48,10 +48,10 @@ func TestBuild(t *testing.T) {
 		t.Fatalf("got %v", slices.Collect(table.All()))
 	}
 	if prod.Project.UID != "uid of shop" || prod.UID != "uid of shop/prod" || prod.Target.Description != "service prometheus" || prod.Source != Source ||
-		prod.Allow != (routing.Allow{Federate: true}) || !prod.AllowPost {
+		prod.Allow != (routing.Allow{Federate: true}) || !prod.AllowPost || prod.NoCache {
 		t.Errorf("got %+v", prod)
 	}
-	if test.Project != prod.Project || test.Allow != (routing.Allow{RemoteRead: true}) || test.AllowPost || test.Target.Description != "http://a" {
+	if test.Project != prod.Project || test.Allow != (routing.Allow{RemoteRead: true}) || test.AllowPost || !test.NoCache || test.Target.Description != "http://a" {
 		t.Errorf("got %+v", test)
 	}
 }

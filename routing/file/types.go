@@ -67,6 +67,7 @@ type Environment struct {
 	Replicas        string            `yaml:"replicas,omitempty" enum:"any,pin" default:"any" doc:"any: the API server picks a pod of the Service for each request. pin: questions go to one ready pod while it answers, so that replicas with different data make no flapping graphs; needs get on pods/proxy and list and watch on endpointslices."`
 	Allow           []string          `yaml:"allow,omitempty" enum:"remoteRead,federate" doc:"Endpoints that are off unless named here. remoteRead is a POST: through a service proxy it needs the RBAC verb create."`
 	AllowPost       bool              `yaml:"allowPost,omitempty" default:"false" doc:"Send questions that are too long for a URL as POST instead of refusing them. Through a service proxy this needs the RBAC verb create."`
+	Cache           bool              `yaml:"cache" default:"true" doc:"Keep answers, and let equal questions that are under way share one. false: every question is asked."`
 
 	Aliases []string             `yaml:"aliases,omitempty" type:"URL" doc:"Further URLs by which data sources of Perses name the server, such as http://prometheus.shop.svc:9090. They are compared, and never asked."`
 	Enforce map[string]OneOrMore `yaml:"enforce,omitempty" type:"mapping of labels to one value or a list" doc:"Labels that tell this environment's series from those of others on the same server, each with its exact values. Every selector of every question carries them, and answers show nothing else."`

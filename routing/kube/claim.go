@@ -28,6 +28,7 @@ const (
 	annotationHeaders    = prefix + "headers"
 	annotationAllow      = prefix + "allow"
 	annotationAllowPost  = prefix + "allow-post"
+	annotationCache      = prefix + "cache"
 	annotationEnforce    = prefix + "enforce"
 	annotationAliases    = prefix + "aliases"
 	// replicas may be a label too, so that it can be selected by.
@@ -37,7 +38,7 @@ const (
 // commonAnnotations are understood on every kind of object; the others only
 // where nothing else in the object says the same.
 var (
-	commonAnnotations  = []string{annotationHeaders, annotationAllow, annotationAllowPost, annotationEnforce, annotationAliases, annotationReplicas}
+	commonAnnotations  = []string{annotationHeaders, annotationAllow, annotationAllowPost, annotationCache, annotationEnforce, annotationAliases, annotationReplicas}
 	knownLabels        = []string{LabelEnvironment, annotationReplicas}
 	serviceAnnotations = append(slices.Clone(commonAnnotations), annotationPort, annotationScheme, annotationPathPrefix)
 )
@@ -48,6 +49,7 @@ type claim struct {
 	ref         ServiceRef
 	allow       routing.Allow
 	allowPost   bool
+	noCache     bool
 	enforce     map[string][]string
 	aliases     []string
 	// ambiguous tells that the Service may be another object's as well: two
@@ -148,12 +150,20 @@ func (c *claim) readAllow(annotations map[string]string) {
 			}
 		}
 	}
-	switch text := annotations[annotationAllowPost]; text {
-	case "", "false":
-	case "true":
-		c.allowPost = true
+	c.allowPost = c.readSwitch(annotations, annotationAllowPost, false)
+	c.noCache = !c.readSwitch(annotations, annotationCache, true)
+}
+
+// readSwitch reads what is on or off, and what it is without the annotation.
+func (c *claim) readSwitch(annotations map[string]string, name string, without bool) bool {
+	switch text := annotations[name]; text {
+	case "":
+		return without
+	case "true", "false":
+		return text == "true"
 	default:
-		c.fault("%s is %q; write true or false", annotationAllowPost, routing.Clip(text))
+		c.fault("%s is %q; write true or false", name, routing.Clip(text))
+		return without
 	}
 }
 

@@ -140,6 +140,9 @@ var common = []struct {
 			"the label __name__ is Prometheus' own", "promgate.io/enforce has the label cluster twice",
 		},
 	},
+	{name: "no cache", annotations: `promgate.io/cache: "false"`, want: claim{environment: "main", noCache: true}},
+	{name: "cache", annotations: `promgate.io/cache: "true"`, want: claim{environment: "main"}},
+	{name: "cache as it is not said", annotations: `promgate.io/cache: "off"`, faults: []string{`promgate.io/cache is "off"`}},
 	{name: "no post", annotations: `promgate.io/allow-post: "false"`, want: claim{environment: "main"}},
 	{name: "post as it is not said", annotations: `promgate.io/allow-post: "True"`, faults: []string{`promgate.io/allow-post is "True"`}},
 
@@ -172,7 +175,7 @@ func TestCommon(t *testing.T) {
 			if wantFaults(t, name, got); got == nil {
 				continue
 			}
-			said := claim{environment: got.environment, ref: ServiceRef{Headers: got.ref.Headers, Pin: got.ref.Pin}, allow: got.allow, allowPost: got.allowPost, enforce: got.enforce, aliases: got.aliases}
+			said := claim{environment: got.environment, ref: ServiceRef{Headers: got.ref.Headers, Pin: got.ref.Pin}, allow: got.allow, allowPost: got.allowPost, noCache: got.noCache, enforce: got.enforce, aliases: got.aliases}
 			if !reflect.DeepEqual(said, c.want) {
 				t.Errorf("%s: got %+v, want %+v", name, said, c.want)
 			}

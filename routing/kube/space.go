@@ -191,7 +191,7 @@ func (o *object) made(c *Cluster, sp *space) routing.Candidate {
 			// The namespace is the tenant: an object made again in it under the
 			// same name is the same environment.
 			UID:    project.UID + "/" + o.claim.environment,
-			Target: target, Source: candidate.Source, Allow: o.claim.allow, AllowPost: o.claim.allowPost, Enforce: o.claim.enforce,
+			Target: target, Source: candidate.Source, Allow: o.claim.allow, AllowPost: o.claim.allowPost, NoCache: o.claim.noCache, Enforce: o.claim.enforce,
 			Aliases: o.claim.aliases,
 		}
 	}

@@ -30,6 +30,7 @@ type Config struct {
 	Dashboards     *Dashboards    `yaml:"dashboards,omitempty" doc:"Dashboards, folders and data sources of Perses that are Kubernetes objects: on the page, and read-only in Perses' API. Without it there are none; dashboards: {} has them with the defaults."`
 	Limits         Limits         `yaml:"limits,omitempty" doc:"What protects the gateway and the servers behind it. Those from maxQueryLength to burst hold for each environment, and can be set for a project or an environment alone."`
 	Targets        Targets        `yaml:"targets,omitempty" doc:"What protects clusters and servers that environments share."`
+	Cache          Cache          `yaml:"cache,omitempty" doc:"What is kept of answers, so that it need not be asked for again: docs/caching.md."`
 	Tracing        Tracing        `yaml:"tracing,omitempty" doc:"OpenTelemetry traces."`
 	TrustedProxies []netip.Prefix `yaml:"trustedProxies,omitempty" type:"CIDR" doc:"Networks of the proxies in front of the gateway. From them, and from nobody else, X-Forwarded-For is believed, for the log and for counting tries to sign in."`
 	Shutdown       Shutdown       `yaml:"shutdown,omitempty" doc:"How the gateway stops."`
@@ -90,6 +91,12 @@ type Queue struct {
 type Targets struct {
 	MaxConcurrent        int `yaml:"maxConcurrent" default:"60" doc:"Requests in flight in each cluster, whose API server they all pass, and at each server that is reached by url. Projects that wait get places in turn."`
 	MaxConcurrentProject int `yaml:"maxConcurrentProject" default:"30" doc:"How many of these one project may have, so that one whose servers hang leaves places to others."`
+}
+
+// Cache is what is kept of answers.
+type Cache struct {
+	MaxBytes  file.Size     `yaml:"maxBytes" default:"256MiB" doc:"Memory for all that is kept, shared fairly between projects. 0B: nothing is kept, and no two questions share an answer."`
+	Freshness time.Duration `yaml:"freshness" default:"10m" doc:"Points of range queries that are younger than this are never kept: late samples may still change them."`
 }
 
 // Tracing is where traces go.

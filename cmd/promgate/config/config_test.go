@@ -31,6 +31,7 @@ func TestMinimal(t *testing.T) {
 			ResponseHeaderTimeout: 2 * time.Minute, RequestTimeout: 5 * time.Minute, RequestBodyTimeout: 10 * time.Second,
 		},
 		Targets:  Targets{MaxConcurrent: 60, MaxConcurrentProject: 30},
+		Cache:    Cache{MaxBytes: 256 << 20, Freshness: 10 * time.Minute},
 		Shutdown: Shutdown{Delay: 5 * time.Second, Timeout: time.Minute},
 	}
 	if !reflect.DeepEqual(c, want) {
@@ -70,8 +71,10 @@ projects:
         bearerTokenFile: ../token
       - name: testing
         url: http://[::1]:9090
+        cache: false
         basicAuth: {username: me, passwordFile: password}
 limits: {maxConcurrent: 3, maxRequestBody: 256KiB, queue: {length: 0}}
+cache: {maxBytes: 0B, freshness: 90s}
 dashboards: {cluster: local, visibility: members}
 tracing: {otlpEndpoint: http://collector:4318}
 trustedProxies: [10.0.0.0/8, "2001:db8::/32"]
@@ -95,7 +98,7 @@ func TestWhole(t *testing.T) {
 				Name: "production",
 				Service: &file.Service{Cluster: "local", Namespace: "shop", Name: "prometheus", Port: "9090",
 					Scheme: "https", PathPrefix: "/prom"},
-				Headers: map[string]string{"x-scope-orgid": "shop"}, Allow: []string{"federate", "remoteRead"}, AllowPost: true, Replicas: "pin",
+				Headers: map[string]string{"x-scope-orgid": "shop"}, Allow: []string{"federate", "remoteRead"}, AllowPost: true, Cache: true, Replicas: "pin",
 				Enforce: map[string]file.OneOrMore{"namespace": {"shop", "shop-batch"}, "cluster": {"1"}},
 				Aliases: []string{"http://prometheus.shop.svc/prom", "http://prometheus.shop.svc.cluster.local:9090"},
 				Limits:  &file.Budget{MaxRange: new(30 * 24 * time.Hour), Queue: &file.BudgetQueue{Length: new(0)}},
@@ -104,7 +107,7 @@ func TestWhole(t *testing.T) {
 				Name: "staging", URL: "https://prometheus.example:9090/a/b",
 				TLS: &file.TLS{CAFile: "/etc/promgate/ca.pem", CertFile: "/etc/promgate/c.pem",
 					KeyFile: "/etc/promgate/k.pem", ServerName: "other.example"},
-				BearerTokenFile: "/etc/token", Replicas: "any",
+				BearerTokenFile: "/etc/token", Replicas: "any", Cache: true,
 			},
 			{Name: "testing", URL: "http://[::1]:9090", BasicAuth: &file.BasicAuth{Username: "me", PasswordFile: "/etc/promgate/password"}, Replicas: "any"},
 		}}},
@@ -114,6 +117,9 @@ func TestWhole(t *testing.T) {
 	}
 	if tokens := (Tokens{Store: "kubernetes", Cluster: "west", Namespace: "promgate", Lifetime: time.Hour, Overlap: 20 * time.Minute}); c.Tokens != tokens {
 		t.Errorf("got %+v", c.Tokens)
+	}
+	if cache := (Cache{Freshness: 90 * time.Second}); c.Cache != cache {
+		t.Errorf("got %+v", c.Cache)
 	}
 	if c.ExternalURL != "https://gateway.example" || c.Limits.MaxRequestBody != 256<<10 || c.Limits.Queue.Length != 0 ||
 		c.Limits.Queue.Timeout != 10*time.Second || c.Shutdown.Delay != 0 || c.Shutdown.Timeout != time.Minute ||

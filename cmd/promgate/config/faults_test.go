@@ -18,7 +18,7 @@ var faultCases = []struct{ name, yaml, want string }{
 	{"two documents", "dataDir: /d\n---\ndataDir: /e\n", "-:2: the file holds more than one YAML document; remove what starts with the --- here"},
 	{"unknown keys", "dataDir: /d\nexternalUrl: https://g\nfrobnicate: 1\nlimits:\n  maxConcurent: 5\n", `
 -:2: externalUrl: unknown key; did you mean externalURL?
--:3: frobnicate: unknown key; write one of listen, listenTLS, adminListen, externalURL, dataDir, tokens, signIn, log, clusters, projects, dashboards, limits, targets, tracing, trustedProxies, shutdown
+-:3: frobnicate: unknown key; write one of listen, listenTLS, adminListen, externalURL, dataDir, tokens, signIn, log, clusters, projects, dashboards, limits, targets, cache, tracing, trustedProxies, shutdown
 -:5: limits.maxConcurent: unknown key; did you mean maxConcurrent?`},
 	{"key twice", "dataDir: /d\nlisten: :1\nlisten: :2\n", "-:3: listen: the key is written twice, first in line 2; keep one of them"},
 	{"merge and alias", "dataDir: /d\nlog: &x {format: json}\nlimits: {<<: *x}\nshutdown: *x\n", `
@@ -45,7 +45,7 @@ var faultCases = []struct{ name, yaml, want string }{
 	{"URLs", "dataDir: /d\nexternalURL: https://g.example/projects/x\ntracing: {otlpEndpoint: collector:4318}\n", `
 -:2: externalURL: the gateway cannot serve under this path; write one of letters, digits, hyphens, dots and underscores that does not begin with api, projects or ui, such as https://example.com/promgate
 -:3: tracing.otlpEndpoint: not an absolute http or https URL; write one such as https://prometheus.example:9090`},
-	{"limits", "dataDir: /d\nlimits:\n  maxConcurrent: 600\n  maxRequestBody: 0B\n  connectTimeout: -1s\n  requestTimeout: 1m\n  queue: {length: -1, timeout: 2m}\nshutdown: {delay: -1s, timeout: 0s}\n", `
+	{"limits", "dataDir: /d\nlimits:\n  maxConcurrent: 600\n  maxRequestBody: 0B\n  connectTimeout: -1s\n  requestTimeout: 1m\n  queue: {length: -1, timeout: 2m}\nshutdown: {delay: -1s, timeout: 0s}\ncache: {freshness: -1s}\n", `
 -:2: limits.responseHeaderTimeout: responseHeaderTimeout (2m0s) is longer than requestTimeout (1m0s) and would never be reached; shorten it, or lengthen requestTimeout
 -:3: limits.maxConcurrent: one environment may have 600 requests in flight, but the whole gateway only 500; lower maxConcurrent, or raise maxConcurrentTotal
 -:4: limits.maxRequestBody: a limit cannot be zero or less; write a larger one, or remove the key for the default
@@ -53,7 +53,8 @@ var faultCases = []struct{ name, yaml, want string }{
 -:7: limits.queue.length: a queue cannot be shorter than empty; write 0 for none, or a larger number
 -:7: limits.queue.timeout: queue.timeout (2m0s) is longer than requestTimeout (1m0s) and would never be reached; shorten it, or lengthen requestTimeout
 -:8: shutdown.delay: a time cannot be negative; write 0s for no delay, or a longer one
--:8: shutdown.timeout: requests in flight need some time to end; write a longer one, such as 60s`},
+-:8: shutdown.timeout: requests in flight need some time to end; write a longer one, such as 60s
+-:9: cache.freshness: a time cannot be negative; write how late samples may come, such as 10m, or remove the key for the default`},
 	{"sign-in", `dataDir: d
 externalURL: http://gateway.example
 signIn:

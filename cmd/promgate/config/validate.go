@@ -54,6 +54,9 @@ func (c *Config) validate(report file.Report) {
 	c.validateDashboards(report)
 	c.validateTargets(report)
 	c.Limits.validate(report)
+	if c.Cache.Freshness < 0 {
+		report(file.Path{"cache", "freshness"}, "a time cannot be negative; write how late samples may come, such as 10m, or remove the key for the default")
+	}
 	c.Shutdown.validate(report)
 }
 

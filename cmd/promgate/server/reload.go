@@ -82,6 +82,8 @@ func (s *Server) apply(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	s.gateway.SetLimits(Limits(cfg))
+	s.gateway.SetCache(Cache(cfg))
+	limitMemory(cfg)
 	s.gateway.SetTrustedProxies(cfg.TrustedProxies)
 	s.gateway.SetBaseURL(cfg.BaseURL())
 	s.certificate.Store(certificate)

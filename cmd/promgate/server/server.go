@@ -143,7 +143,7 @@ func (s *Server) open(ctx context.Context, o Options) error {
 		Routes: &s.routes, Limits: Limits(s.config), Logger: s.logger, Registerer: s.registry,
 		UserAgent: "promgate/" + o.Version, TrustedProxies: s.config.TrustedProxies,
 		Auth:    auth.Union{jwt.NewVerifier(s.store.Snapshot, time.Now, jwt.OnResult(s.meters.tokenResults())), s.users},
-		BaseURL: s.config.BaseURL(), Browser: browser, Page: web.NewHandler(), OnAdmitted: clients.Note,
+		Cache: Cache(s.config), BaseURL: s.config.BaseURL(), Browser: browser, Page: web.NewHandler(), OnAdmitted: clients.Note,
 		API: func(g *gateway.Gateway) []gateway.Operation {
 			operations.Clients = clients
 			if s.dashboards != nil {
@@ -215,9 +215,10 @@ func (s *Server) Run(ctx context.Context) error {
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
 	background.Go(func() { s.reloadOnChange(work, hangups) })
+	background.Go(func() { s.tendCache(work) })
 
 	public, admin := s.publicServer(), &http.Server{
-		Handler: adminHandler(s.registry, s.readiness), ReadHeaderTimeout: readHeaderTimeout,
+		Handler: adminHandler(s.registry, s.readiness, s.gateway.DropCache), ReadHeaderTimeout: readHeaderTimeout,
 		ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
 	}
 	background.Go(func() { failed <- serve(admin, s.admin, false) })
