@@ -133,6 +133,14 @@ bench-proxy: build ## CPU per request and throughput of the built gateway, besid
 	$(GO) build -o bin/benchproxy ./cmd/benchproxy
 	bin/benchproxy --promgate bin/promgate
 
+bin/prometheus:
+	$(MAKE) prometheus
+
+.PHONY: bench-dashboard
+bench-dashboard: build bin/prometheus ## A refreshing dashboard through the built gateway, beside Prometheus itself
+	$(GO) build -o bin/benchdashboard ./cmd/benchdashboard
+	bin/benchdashboard --promgate bin/promgate --prometheus bin/prometheus
+
 .PHONY: clean
 clean: ## Remove what was built
 	rm -rf bin
