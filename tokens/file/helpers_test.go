@@ -62,10 +62,8 @@ func record(id string) tokens.Record {
 
 func insertAll(t testing.TB, s *Store, records ...tokens.Record) {
 	t.Helper()
-	for _, r := range records {
-		if err := s.Insert(context.Background(), r); err != nil {
-			t.Fatal(err)
-		}
+	if err := s.Insert(context.Background(), records...); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -13,16 +13,30 @@ import (
 const recordColumns = `id, key_id, project, project_uid, environment, environment_uid, description,
 	created_at, expires_at, revoked_at, last_used_at, replaced_by, created_by`
 
-// Insert adds the record of a token that was just made. It refuses a record
-// without id, key id, project UID or end, one of an environment without its
-// UID, one with a CreatedBy that is too long, and an id that is taken.
-func (s *Store) Insert(ctx context.Context, r tokens.Record) error {
-	if err := validate(r); err != nil {
-		return fmt.Errorf("store token: %w", err)
+// Insert adds the records of tokens that were just made: all of them or, on an
+// error, none. It refuses a record without id, key id, project UID or end, one
+// of an environment without its UID, one with a CreatedBy that is too long, and
+// an id that is taken.
+func (s *Store) Insert(ctx context.Context, records ...tokens.Record) error {
+	for _, r := range records {
+		if err := validate(r); err != nil {
+			return fmt.Errorf("store token: %w", err)
+		}
 	}
-	err := s.write(ctx, func(tx *sql.Tx) error { return insert(ctx, tx, r) })
+	if len(records) == 0 {
+		return nil
+	}
+	at := 0
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		for at = range records {
+			if err := insert(ctx, tx, records[at]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
-		return fmt.Errorf("store token %s: %w", r.ID, err)
+		return fmt.Errorf("store token %s: %w", records[at].ID, err)
 	}
 	return nil
 }

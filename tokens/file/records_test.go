@@ -71,6 +71,9 @@ func TestInsertRefuses(t *testing.T) {
 		if err := s.Insert(t.Context(), r); err == nil {
 			t.Errorf("%s: inserted", name)
 		}
+		if err := s.Insert(t.Context(), record("good"), r); err == nil {
+			t.Errorf("%s: inserted after a good one", name)
+		}
 		if err := s.Replace(t.Context(), "a", r, r.CreatedAt); err == nil {
 			t.Errorf("%s: replaced", name)
 		}
@@ -78,6 +81,9 @@ func TestInsertRefuses(t *testing.T) {
 	got, err := s.Get(t.Context(), "a")
 	if err != nil || got.ReplacedBy != "" || got.State(time.Now()) != tokens.StateActive {
 		t.Errorf("a replacement that failed left %+v, %v", got, err)
+	}
+	if all, err := s.List(t.Context()); err != nil || len(all) != 1 {
+		t.Errorf("%d records, %v; want the first alone", len(all), err)
 	}
 }
 
