@@ -217,6 +217,7 @@ func (s *Store) loadTokens(ctx context.Context) (map[string]*tokens.Live, error)
 	}
 	defer func() { _ = rows.Close() }()
 	live := make(map[string]*tokens.Live, len(last))
+	same := shared{}
 	for rows.Next() {
 		var id string
 		var t tokens.Live
@@ -230,9 +231,24 @@ func (s *Store) loadTokens(ctx context.Context) (map[string]*tokens.Live, error)
 			live[id] = old // lets go of the copy
 			continue
 		}
+		same.in(&t)
 		live[id] = &t
 	}
 	return live, rows.Err()
+}
+
+// shared are texts that many tokens have in common: the names and UIDs of their
+// scopes, and their keys. Each token would hold a copy of its own.
+type shared map[string]string
+
+func (s shared) in(t *tokens.Live) {
+	for _, text := range []*string{&t.KeyID, &t.Scope.Project, &t.Scope.ProjectUID, &t.Scope.Environment, &t.Scope.EnvironmentUID} {
+		if known, found := s[*text]; found {
+			*text = known
+		} else {
+			s[*text] = *text
+		}
+	}
 }
 
 // lastUse returns the time of last use that all snapshots share, no earlier
