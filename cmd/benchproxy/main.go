@@ -18,6 +18,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/promgate/promgate/cmd/internal/process"
 )
 
 // Sizes of the two answers, in bytes: an instant query's and a range query's.
@@ -128,7 +130,7 @@ func median(all []figures, of func(figures) float64) float64 {
 }
 
 func (b *bench) measure(ctx context.Context, p *proxy, size int) (figures, error) {
-	before, err := cpuTime(p.pids)
+	before, err := process.CPUTime(p.pids...)
 	if err != nil {
 		return figures{}, err
 	}
@@ -138,7 +140,7 @@ func (b *bench) measure(ctx context.Context, p *proxy, size int) (figures, error
 		return figures{}, err
 	}
 	elapsed := time.Since(started)
-	after, err := cpuTime(p.pids)
+	after, err := process.CPUTime(p.pids...)
 	if err != nil {
 		return figures{}, err
 	}
@@ -146,29 +148,6 @@ func (b *bench) measure(ctx context.Context, p *proxy, size int) (figures, error
 		micros:     float64((after - before).Microseconds()) / float64(requests),
 		throughput: float64(requests) / elapsed.Seconds(),
 	}, nil
-}
-
-// cpuTime is the user and system time that the processes have used so far, from
-// /proc/PID/stat. Linux counts it in ticks of 10 ms.
-func cpuTime(pids []int) (time.Duration, error) {
-	var total time.Duration
-	for _, pid := range pids {
-		stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-		if err != nil {
-			return 0, fmt.Errorf("the CPU time of a process is read from /proc, as Linux has it: %w", err)
-		}
-		// The name in parentheses may hold spaces; utime and stime are the
-		// 12th and 13th field after it.
-		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-		for _, f := range fields[11:13] {
-			ticks, err := strconv.ParseInt(f, 10, 64)
-			if err != nil {
-				return 0, err
-			}
-			total += time.Duration(ticks) * 10 * time.Millisecond
-		}
-	}
-	return total, nil
 }
 
 // startUpstream serves the two answers to whoever asks.
