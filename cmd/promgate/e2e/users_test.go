@@ -144,10 +144,13 @@ func (s *site) testEndpoint(t *testing.T, e *gateway.Endpoint, method string, i 
 		return ask(with(q.request(e, s.base(environment), method, "gzip"), token, escalation...))
 	}
 	before := s.seen()
-	before[i]++
 	want := max(q.status, http.StatusOK)
-	if a := send(name+"/production", token); a.status != want {
+	a := send(name+"/production", token)
+	if a.status != want {
 		t.Errorf("%s %s: got %s, want %d", method, e.Name, a, want)
+	}
+	if a.header.Get("X-Promgate-Cache") != "hit" {
+		before[i]++
 	}
 	if after := s.seen(); after != before {
 		t.Errorf("%s %s: the servers have seen %v requests, want %v", method, e.Name, after, before)
@@ -235,9 +238,13 @@ func (s *site) testWithdrawn(t *testing.T, credentials string) {
 	n := s.tenants["billing"]
 	query := func() answer { return ask(with(get(instant(s.base("billing/production"), "up")), n.token)) }
 	check(t, wantStatus(query(), http.StatusOK))
+	kept := func() answer { return ask(with(get(ranged(s.base("billing/production"), 60, 10)), n.token)) }
+	check(t, wantStatus(kept(), http.StatusOK))
+	check(t, wantStatus(kept(), http.StatusOK))
 	must(t, c.RevokeServiceProxy(ctx, n.namespace, cluster.ServiceAccount(n.namespace, n.user)))
 	took := eventually(t, func() error { return wantError(query(), http.StatusForbidden, "forbidden") })
 	t.Logf("refused %s after the Role was gone", took.Round(time.Millisecond))
+	check(t, wantError(kept(), http.StatusForbidden, "forbidden"))
 	bound := map[string]time.Duration{"dedicated": 11 * time.Second, "user": time.Second}[credentials]
 	if took > bound {
 		t.Errorf("a Role that was gone was good for %s", took)
