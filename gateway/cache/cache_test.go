@@ -3,12 +3,23 @@ package cache
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"sort"
 	"testing"
 
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	v1 "github.com/prometheus/prometheus/web/api/v1"
 )
+
+// rounds is how often the tests try what is random.
+var rounds = flag.Int("cache.rounds", 60, "how many random worlds the tests of the cache make")
 
 // answer writes a matrix as Prometheus does.
 func answer(series ...string) []byte {
@@ -47,6 +58,13 @@ func TestScan(t *testing.T) {
 		{`{"status": "success","data":{"resultType":"matrix","result":[]}}`, errForm.Error()},
 		{string(answer(`{"metric":{},"values":[[1,"2"]]}{"metric":{"a":"b"},"values":[[1,"2"]]}`)), errForm.Error()},
 		{string(answer()) + "x", errForm.Error()},
+		// Label sets that could not be told apart from others.
+		{string(answer(`{"metric":{,},"values":[[1,"2"]]}`)), errForm.Error()},
+		{string(answer(`{"metric":{"a"},"values":[[1,"2"]]}`)), errForm.Error()},
+		{string(answer(`{"metric":{"a":"b",},"values":[[1,"2"]]}`)), errForm.Error()},
+		{string(answer(`{"metric":{"a":"b":"c"},"values":[[1,"2"]]}`)), errForm.Error()},
+		{string(answer(`{"metric":{"a":"b"`)), errForm.Error()},
+		{string(answer(`{"metric":{},"histograms":[[1,{}]}}`)), errForm.Error()},
 		{"", errForm.Error()},
 	} {
 		series, err := Scan([]byte(c.body), nil)
@@ -101,7 +119,7 @@ func samplesOf(times []int64, histograms bool, random *rand.Rand) (text []byte, 
 // TestSearch finds every place, in samples of every kind and number.
 func TestSearch(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	for round := range 2000 {
+	for round := range 5 * *rounds {
 		var times []int64
 		at := int64(1767225600000) + random.Int64N(5)*250
 		for range random.IntN(60) {
@@ -127,6 +145,73 @@ func TestSearch(t *testing.T) {
 			if got, want := from(text, bound), bytes.Join(after, comma); !bytes.Equal(got, want) {
 				t.Fatalf("from %d of %s:\ngot  %s\nwant %s", bound, text, got, want)
 			}
+		}
+	}
+}
+
+// TestValid: pieces that are not of their span, or not in order, are not joined.
+func TestValid(t *testing.T) {
+	span := Span{-1500, 20500}
+	for _, c := range []struct {
+		series string
+		want   bool
+	}{
+		{``, true},
+		{`{"metric":{},"values":[[-1.5,"2"],[20.5,"3"]]}`, true},
+		{`{"metric":{},"values":[[-1.501,"2"]]}`, false},
+		{`{"metric":{},"values":[[1,"2"],[20.501,"3"]]}`, false},
+		{`{"metric":{},"values":[[2,"2"],[1,"3"]]}`, false},
+		{`{"metric":{},"values":[[1,"NaN"],[2,"+Inf"],[3,"-Inf"]]}`, true},
+		{`{"metric":{},"histograms":[[1,{"count":"7","sum":"1","buckets":[[0,"1","2","3"],[3,"30","40","3"]]}],[2,{"count":"7","sum":"NaN"}]]}`, true},
+		{`{"metric":{},"histograms":[[1,{"count":"7","sum":"1"}],[30,{"count":"7","sum":"1","buckets":[[0,"1","2","3"],[3,"30","40","3"]]}]]}`, false},
+		{`{"metric":{},"values":[[1,"2"]],"histograms":[[-9,{"count":"7","sum":"1"}]]}`, false},
+		{`{"metric":{"a":"1"},"values":[[1,"2"]]},{"metric":{"a":"2"},"values":[[1,"2"]]}`, true},
+		{`{"metric":{"a":"2"},"values":[[1,"2"]]},{"metric":{"a":"1"},"values":[[1,"2"]]}`, false},
+		{`{"metric":{"a":"1"},"values":[[1,"2"]]},{"metric":{"a":"1"},"values":[[2,"2"]]}`, false},
+		{`{"metric":{"a":"],["},"values":[[1,"2"]]},{"metric":{"a":"]]}}"},"values":[[2,"2"]]}`, true},
+	} {
+		series, err := Scan(answer(c.series), nil)
+		if err != nil {
+			t.Fatalf("%s: %v", c.series, err)
+		}
+		if got := Valid(series, span); got != c.want {
+			t.Errorf("%s: got %v", c.series, got)
+		}
+	}
+}
+
+// TestPrometheusForm: what Prometheus' own writer makes is scanned, found valid and
+// joined to the same bytes.
+func TestPrometheusForm(t *testing.T) {
+	span := &histogram.Span{Offset: 0, Length: 2}
+	native := &histogram.FloatHistogram{Schema: 0, ZeroThreshold: 0.001, ZeroCount: 2, Count: 9, Sum: math.NaN(),
+		PositiveSpans: []histogram.Span{*span}, PositiveBuckets: []float64{3, 1},
+		NegativeSpans: []histogram.Span{*span}, NegativeBuckets: []float64{2, 1}}
+	matrix := promql.Matrix{
+		{Metric: labels.EmptyLabels(), Floats: []promql.FPoint{{T: -61001, F: math.Inf(-1)}, {T: -1, F: 0}, {T: 0, F: math.NaN()}, {T: 7, F: 1e-7}}},
+		{Metric: labels.FromStrings("a", "\"],[{}\\"), Floats: []promql.FPoint{{T: 1, F: 1}}, Histograms: []promql.HPoint{{T: 2, H: native}, {T: 1005, H: native}}},
+		{Metric: labels.FromStrings("a", "\n\x01\u2028<é\xff"), Histograms: []promql.HPoint{{T: 2, H: &histogram.FloatHistogram{}}, {T: 1010, H: native}}},
+	}
+	sort.Sort(matrix)
+	body, err := v1.JSONCodec{}.Encode(&v1.Response{Status: "success", Data: &v1.QueryData{ResultType: parser.ValueTypeMatrix, Result: matrix}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	series, err := Scan(body, nil)
+	if err != nil || !Valid(series, Span{-61001, 1010}) || Valid(series, Span{-61000, 1010}) || Valid(series, Span{-61001, 1009}) {
+		t.Fatalf("%s: %v", body, err)
+	}
+	for cut := int64(-61002); cut < 1012; cut++ {
+		if cut == -60900 {
+			cut = -100
+		}
+		early, late := make([]Series, len(series)), make([]Series, len(series))
+		for i, s := range series {
+			early[i] = Series{s.Metric, until(s.Values, cut), until(s.Histograms, cut)}
+			late[i] = Series{s.Metric, from(s.Values, cut+1), from(s.Histograms, cut+1)}
+		}
+		if got := Append(nil, Join(Join(nil, early), late)); !bytes.Equal(got, body) {
+			t.Fatalf("cut at %d:\ngot  %s\nwant %s", cut, got, body)
 		}
 	}
 }

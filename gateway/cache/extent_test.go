@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 )
+
+// neverUsed is later than any use that was noted.
+var neverUsed = time.Unix(1<<33, 0)
 
 // world is a query's whole truth: series with points at some steps.
 type world struct {
@@ -102,7 +106,7 @@ func (w *world) ask(t *testing.T, e *Extent, want Span, settled int64) []byte {
 func TestExtent(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	asked, held := 0, 0
-	for range 300 {
+	for range *rounds {
 		w := newWorld(random)
 		e := NewExtent(w.step)
 		now := w.points / 2
@@ -122,7 +126,14 @@ func TestExtent(t *testing.T) {
 			if got, direct := w.ask(t, e, want, settled), w.answer(want); !bytes.Equal(got, direct) {
 				t.Fatalf("step %d, %+v:\ngot  %s\nwant %s", w.step, want, got, direct)
 			}
-			if random.IntN(10) == 0 {
+			switch random.IntN(10) {
+			case 0:
+				e.limit.Store(random.Int64N(60000))
+			case 1:
+				e.limit.Store(0)
+			case 2, 3:
+				e.tend(neverUsed, random.IntN(3) == 0, true)
+			case 4:
 				e.Forget(w.begin + random.Int64N(int64(w.points))*w.step - 1)
 			}
 		}

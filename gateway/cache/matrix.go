@@ -6,6 +6,7 @@ package cache
 import (
 	"bytes"
 	"errors"
+	"strings"
 )
 
 // errForm tells that an answer is not in the one form in which Prometheus writes
@@ -69,7 +70,7 @@ func scanSeries(text []byte) (s Series, rest []byte, ok bool) {
 	if !bytes.HasPrefix(text, metricHead) {
 		return s, nil, false
 	}
-	end := endOfStrings(text, len(metricHead))
+	end := endOfLabels(text, len(metricHead))
 	if end < 0 {
 		return s, nil, false
 	}
@@ -84,7 +85,7 @@ func scanSeries(text []byte) (s Series, rest []byte, ok bool) {
 	}
 	if after, found := bytes.CutPrefix(rest, histogramsHead); found {
 		n := endOfArray(after)
-		if n < 1 || after[0] != '[' {
+		if n < 1 || after[0] != '[' || after[n] != ']' {
 			return s, nil, false
 		}
 		s.Histograms, rest = after[:n], after[n+1:]
@@ -95,24 +96,27 @@ func scanSeries(text []byte) (s Series, rest []byte, ok bool) {
 	return s, rest[1:], true
 }
 
-// endOfStrings returns the place after the brace that ends an object of strings;
-// negative: none does. i is the place after the one that begins it.
-func endOfStrings(text []byte, i int) int {
-	for i < len(text) {
-		switch text[i] {
-		case '}':
-			return i + 1
-		case '"':
-			if i = endOfString(text, i+1); i < 0 {
+// endOfLabels returns the place after the brace that ends a label set; negative:
+// it is none. i is the place after the one that begins it. What it takes for a
+// label set can be compared with others.
+func endOfLabels(text []byte, i int) int {
+	if i < len(text) && text[i] == '}' {
+		return i + 1
+	}
+	for {
+		for _, after := range [...]string{":", ",}"} { // of a name, of a value
+			if i >= len(text) || text[i] != '"' {
 				return -1
 			}
-		case ':', ',':
+			if i = endOfString(text, i+1); i < 0 || i >= len(text) || strings.IndexByte(after, text[i]) < 0 {
+				return -1
+			}
 			i++
-		default:
-			return -1
+		}
+		if text[i-1] == '}' {
+			return i
 		}
 	}
-	return -1
 }
 
 // endOfString returns the place after the quote that ends a string; negative:

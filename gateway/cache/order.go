@@ -2,8 +2,9 @@ package cache
 
 import (
 	"bytes"
-	"encoding/json"
-	"strings"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // compare tells which of two label sets Prometheus writes first, as cmp.Compare
@@ -51,28 +52,70 @@ func compareLabels(a, b []byte) int {
 
 // compareEscaped compares sets that hold escapes, which stand for other bytes.
 func compareEscaped(a, b []byte) int {
-	x, y := pairs(a), pairs(b)
-	for i := 0; i < len(x) && i < len(y); i++ {
-		if c := strings.Compare(x[i], y[i]); c != 0 {
-			return c
+	for a, b = a[1:], b[1:]; ; {
+		switch endA, endB := len(a) == 0 || a[0] != '"', len(b) == 0 || b[0] != '"'; {
+		case endA && endB:
+			return 0
+		case endA:
+			return -1
+		case endB:
+			return 1
+		}
+		for range 2 { // name, value
+			i, j := endOfString(a, 1), endOfString(b, 1)
+			if c := bytes.Compare(unescaped(a[1:i-1]), unescaped(b[1:j-1])); c != 0 {
+				return c
+			}
+			a, b = a[i+1:], b[j+1:] // without what follows: a colon, a comma or the brace
 		}
 	}
-	return len(x) - len(y)
 }
 
-// pairs are the names and values of a set, one after the other.
-func pairs(metric []byte) []string {
-	var all []string
-	decoder := json.NewDecoder(bytes.NewReader(metric))
-	for {
-		token, err := decoder.Token()
-		if err != nil {
-			return all
+// escapes are what stands for one byte after a backslash.
+var escapes = map[byte]byte{'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
+
+// unescaped are the bytes that a string's text stands for. Bytes that are no UTF-8
+// stay as they are, for Prometheus writes and orders them so.
+func unescaped(text []byte) []byte {
+	if bytes.IndexByte(text, '\\') < 0 {
+		return text
+	}
+	plain := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' || i+1 == len(text) {
+			plain = append(plain, text[i])
+			continue
 		}
-		if text, ok := token.(string); ok {
-			all = append(all, text)
+		i++
+		if text[i] == 'u' {
+			r := codeUnit(text[i:])
+			i += 4
+			if utf16.IsSurrogate(r) {
+				if pair := utf16.DecodeRune(r, codeUnit(text[min(i+2, len(text)):])); pair != utf8.RuneError {
+					r = pair
+					i += 6
+				}
+			}
+			plain = utf8.AppendRune(plain, r)
+		} else if c, ok := escapes[text[i]]; ok {
+			plain = append(plain, c)
+		} else {
+			plain = append(plain, text[i])
 		}
 	}
+	return plain
+}
+
+// codeUnit reads u and four hexadecimal digits.
+func codeUnit(text []byte) rune {
+	if len(text) < 5 || text[0] != 'u' {
+		return utf8.RuneError
+	}
+	n, err := strconv.ParseUint(string(text[1:5]), 16, 16)
+	if err != nil {
+		return utf8.RuneError
+	}
+	return rune(n)
 }
 
 // common is how many bytes two texts begin with alike.

@@ -120,3 +120,35 @@ func timeOf(sample []byte) int64 {
 	}
 	return t
 }
+
+// Valid tells whether a scanned piece can be joined and kept: its series stand in
+// Prometheus' order, none of them twice, and the first and the last sample of each
+// lie within the span. What is between them is not looked at.
+func Valid(series []Series, span Span) bool {
+	for _, s := range series {
+		if !lies(s.Values, span) || !lies(s.Histograms, span) {
+			return false
+		}
+	}
+	return ascending(series)
+}
+
+func lies(samples []byte, span Span) bool {
+	if len(samples) == 0 {
+		return true
+	}
+	first, last := timeOf(samples), timeOf(samples[lastOf(samples):])
+	return span.From <= first && first <= last && last <= span.To
+}
+
+// lastOf is where the last sample begins.
+func lastOf(samples []byte) int {
+	for i := len(samples); ; {
+		if i = bytes.LastIndex(samples[:i], between); i < 0 {
+			return 0
+		}
+		if isSample(samples, i+2) {
+			return i + 2
+		}
+	}
+}
