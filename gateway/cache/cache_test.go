@@ -19,7 +19,7 @@ import (
 )
 
 // rounds is how often the tests try what is random.
-var rounds = flag.Int("cache.rounds", 60, "how many random worlds the tests of the cache make")
+var rounds = flag.Int("cache.rounds", 40, "how many random worlds the tests of the cache make")
 
 // answer writes a matrix as Prometheus does.
 func answer(series ...string) []byte {

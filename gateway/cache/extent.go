@@ -334,7 +334,7 @@ func after(held, samples []byte) []byte {
 
 // spare is how much more than there is in a text it gets room for, in bytes: it is
 // copied now and then instead of with every sample, and wastes little.
-func spare(size int) int { return size / 10 }
+func spare(size int) int { return size / 16 }
 
 // before makes new text of samples and those that are held.
 func before(samples, held []byte) []byte {

@@ -67,9 +67,9 @@ type entry struct {
 const (
 	// entryOverhead is what an entry costs beside its text, in bytes: itself, an
 	// Extent, and its places in the hash table and the policy.
-	entryOverhead = 640
+	entryOverhead = 384
 	// tenantOverhead is what a project costs beside its entries, in bytes.
-	tenantOverhead = 16 << 10
+	tenantOverhead = 10 << 10
 	// mostEntry is what an entry may come to at most, in bytes, for a weight is a
 	// number of 32 bits.
 	mostEntry = 1 << 30
