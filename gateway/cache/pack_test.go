@@ -56,9 +56,9 @@ func TestPack(t *testing.T) {
 	for _, c := range []struct {
 		kind  string
 		least float64 // how many times less, at least
-	}{{"rates", 6}, {"quantiles", 5}, {"counters", 4}, {"constants", 50}, {"gauges", 2.5}} {
+	}{{"rates", 6}, {"quantiles", 5}, {"counters", 4}, {"constants", 30}, {"gauges", 2.5}} {
 		s := storeAt(256 << 20)
-		p := newPanel(c.kind, 50, 1440)
+		p := newPanel(c.kind, 10, 1440)
 		span, piece := p.piece(0, 1439)
 		h, k := s.Open(shopA), key(shopA, 1)
 		e := h.Extent(k, 15000)
@@ -116,8 +116,8 @@ func TestPackHeld(t *testing.T) {
 
 // TestTrim: a window of six hours that is refreshed for three days does not grow.
 func TestTrim(t *testing.T) {
-	const window, days = 1440, 3 * 5760
-	p := newPanel("gauges", 2, window+days)
+	const window, days = 1440, 3 * 5760 // steps
+	p := newPanel("gauges", 1, window+days)
 	s := storeAt(64 << 20)
 	h, k := s.Open(shopA), key(shopA, 1)
 	span, piece := p.piece(0, window-1)

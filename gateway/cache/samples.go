@@ -26,6 +26,9 @@ const near = 128
 // samples: there is none.
 func search(samples []byte, t int64) int {
 	low, high := 0, len(samples) // what begins before low is earlier; what begins at high or after is not
+	if high > 4*near {
+		low, high = around(samples, t)
+	}
 	for high-low > near {
 		middle := next(samples[:high], low+(high-low)/2)
 		if middle >= high { // the one before is longer than half of the rest
@@ -43,6 +46,34 @@ func search(samples []byte, t int64) int {
 		}
 	}
 	return high
+}
+
+// around guesses where a time is, as samples are of about the same length, and
+// looks in wider and wider steps for what is on the other side of it.
+func around(samples []byte, t int64) (low, high int) {
+	last := lastOf(samples)
+	first, end := timeOf(samples), timeOf(samples[last:])
+	switch {
+	case t <= first:
+		return 0, 0
+	case t > end:
+		return len(samples), len(samples)
+	}
+	low, high = 0, last
+	at := int(float64(t-first) / float64(end-first) * float64(last))
+	earlier, later := false, false // than t: what was found so far
+	for step := near; at > low && at < high && !(earlier && later); step *= 2 {
+		found := next(samples[:high], at)
+		switch {
+		case found >= high:
+			return low, high
+		case timeOf(samples[found:]) < t:
+			low, at, earlier = found+1, found+step, true
+		default:
+			high, at, later = found, found-step, true
+		}
+	}
+	return low, high
 }
 
 // begin is where the first sample at i or after it begins.

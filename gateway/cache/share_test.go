@@ -39,9 +39,9 @@ func bytesOf(s *Store, project string) int64 {
 // TestScanResistance: who looks once over thousands of queries does not drive out
 // what a dashboard asks every 15 seconds, in the same project.
 func TestScanResistance(t *testing.T) {
-	s := storeAt(8 << 20)
-	piece := text(20000)
-	const panels = 60 // 1.2 MB
+	s := storeAt(8 << 18)
+	piece := text(5000)
+	const panels = 60 // a sixth of the bytes
 	asked, missed, next := 0, 0, 1000
 	for refresh := range 120 {
 		now := noon.Add(time.Duration(refresh) * 15 * time.Second)
@@ -53,7 +53,7 @@ func TestScanResistance(t *testing.T) {
 			}
 		}
 		if refresh > 4 {
-			for range 100 { // 2 MB each time
+			for range 100 { // a fourth of the bytes each time
 				ask(s, shopA, next, piece)
 				next++
 			}
@@ -65,7 +65,7 @@ func TestScanResistance(t *testing.T) {
 	if missed*100 > asked {
 		t.Errorf("of %d, %d were not held", asked, missed)
 	}
-	if got := s.bytes.Load(); got > 8<<20 {
+	if got := s.bytes.Load(); got > 8<<18 {
 		t.Errorf("%d bytes", got)
 	}
 }
@@ -73,9 +73,9 @@ func TestScanResistance(t *testing.T) {
 // TestFairness: a project that floods the store does not touch what another keeps
 // within its share.
 func TestFairness(t *testing.T) {
-	s := storeAt(16 << 20)
-	piece := text(20000)
-	const panels = 160 // 3.2 MB, a fifth
+	s := storeAt(16 << 18)
+	piece := text(5000)
+	const panels = 160 // a fifth
 	for i := range panels {
 		ask(s, other, i, piece)
 	}
@@ -90,14 +90,14 @@ func TestFairness(t *testing.T) {
 			}
 		}
 	}
-	if got := bytesOf(s, "shop"); got < 11<<20 {
+	if got := bytesOf(s, "shop"); got < 11<<18 {
 		t.Errorf("what is free is not used: %v", s.Use())
 	}
 	// And the other way: who comes later gets its share.
 	for i := range 2000 {
 		ask(s, Owner{"third", "a"}, i, piece)
 	}
-	if shop, third := bytesOf(s, "shop"), bytesOf(s, "third"); third < 5<<20 || shop < 5<<20 {
+	if shop, third := bytesOf(s, "shop"), bytesOf(s, "third"); third < 5<<18 || shop < 5<<18 {
 		t.Errorf("got %v", s.Use())
 	}
 	for j := range panels {
@@ -138,8 +138,8 @@ func TestManyProjects(t *testing.T) {
 // TestDeserted: who asks for nothing any more gives to those who do, and gets its
 // share back when it asks again.
 func TestDeserted(t *testing.T) {
-	s := storeAt(16 << 20)
-	piece := text(20000)
+	s := storeAt(16 << 18)
+	piece := text(5000)
 	for i := range 1000 {
 		ask(s, other, i, piece)
 	}
@@ -152,21 +152,21 @@ func TestDeserted(t *testing.T) {
 		}
 		s.Tend(now)
 		if now.Sub(noon) == 4*time.Minute {
-			if got := bytesOf(s, "other"); got < 7<<20 {
+			if got := bytesOf(s, "other"); got < 7<<18 {
 				t.Errorf("after four minutes it has %d", got)
 			}
 		}
 	}
-	if got := bytesOf(s, "other"); got > 1<<20 {
+	if got := bytesOf(s, "other"); got > 1<<18 {
 		t.Errorf("after an hour it has %d", got)
 	}
-	if got := bytesOf(s, "shop"); got < 14<<20 {
+	if got := bytesOf(s, "shop"); got < 14<<18 {
 		t.Errorf("after an hour the other one has %d", got)
 	}
 	for i := range 1000 {
 		ask(s, other, i, piece)
 	}
-	if got := bytesOf(s, "other"); got < 7<<20 {
+	if got := bytesOf(s, "other"); got < 7<<18 {
 		t.Errorf("back again it has %d", got)
 	}
 	// With nobody else asking, it stays.
@@ -174,7 +174,7 @@ func TestDeserted(t *testing.T) {
 		now = now.Add(30 * time.Second)
 		s.Tend(now)
 	}
-	if got := bytesOf(s, "other") + bytesOf(s, "shop"); got < 13<<20 {
+	if got := bytesOf(s, "other") + bytesOf(s, "shop"); got < 13<<18 {
 		t.Errorf("without need %d are left", got)
 	}
 }
@@ -190,21 +190,21 @@ func heap() int64 {
 
 // TestBound: what a store costs in memory is what it was given, whatever is kept.
 func TestBound(t *testing.T) {
-	const bound = 64 << 20
 	for _, c := range []struct {
 		name            string
 		projects, count int
 		piece           []Series
 		grow            bool
+		bound           int64
 	}{
-		{"large", 3, 1 << 30 / 400000, text(400000), false},
-		{"middling", 20, 1 << 30 / 30000 / 4, text(30000), true},
-		{"small", 5, 150000, text(100), false},
-		{"many series", 5, 250, manySeries(2000), true},
-		{"many projects", 500, 50000, text(3000), false},
+		{"large", 3, *rounds * 20, text(400000), false, 64 << 20},
+		{"middling", 20, 1000, text(30000), true, 8 << 20},
+		{"small", 5, 20000, text(100), false, 8 << 20},
+		{"many series", 5, 60, manySeries(1000), true, 8 << 20},
+		{"many projects", 60, 4000, text(3000), false, 8 << 20},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			before := heap()
+			before, bound := heap(), c.bound
 			s := storeAt(bound)
 			for i := range c.count {
 				o := Owner{fmt.Sprint("project-", i%c.projects), "a"}
@@ -217,7 +217,6 @@ func TestBound(t *testing.T) {
 			if used > bound*105/100 || used < bound*85/100 {
 				t.Errorf("%.1f MiB of memory for %.1f MiB that are counted, of %d", float64(used)/(1<<20), float64(s.bytes.Load())/(1<<20), bound>>20)
 			}
-			t.Logf("%.1f MiB of memory, %.1f MiB counted", float64(used)/(1<<20), float64(s.bytes.Load())/(1<<20))
 			runtime.KeepAlive(s)
 		})
 	}
