@@ -29,9 +29,9 @@ func (g *Gateway) brief(next stage) stage {
 		if req.asks() {
 			return bypass(ctx, req, next)
 		}
-		k, owner := req.keeper, ownerOf(req.environment)
+		k, shelf := req.keeper, req.keeper.store.Open(ownerOf(req.environment))
 		key := cache.KeyOf("brief", req.scope, req.endpoint.Name, req.label, req.enforced.query, req.enforced.asked)
-		if body, kept := k.store.Answer(owner, key, k.now()); kept {
+		if body, kept := shelf.Answer(key, k.now()); kept {
 			return &Response{
 				status: http.StatusOK, contentType: req.endpoint.form.contentType, length: int64(len(body)), ours: true,
 				body: bytes.NewReader(body), deadline: req.deadline, outcome: outcomeHit,
@@ -49,7 +49,7 @@ func (g *Gateway) brief(next stage) stage {
 			c := &collector{source: resp.body, keeper: k, limit: min(maxBrief, k.maxAnswer())}
 			c.done = func(body []byte) {
 				if !hasNotes(body) {
-					k.store.KeepAnswer(owner, key, bytes.Clone(body), until)
+					shelf.KeepAnswer(key, bytes.Clone(body), until)
 				}
 			}
 			resp.body = c

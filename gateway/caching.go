@@ -203,7 +203,7 @@ func (k kept) Collect(ch chan<- prometheus.Metric) {
 		// Of a project that is gone nothing is told, and soon nothing is kept.
 		if name, found := names[u.Project]; found {
 			bytes[name] += u.Bytes
-			entries[name] += u.Entries
+			entries[name] += int64(u.Entries)
 		}
 	}
 	for name := range bytes {

@@ -54,6 +54,7 @@ func (q *rangeQuery) join(ctx context.Context, v cache.View) (*Response, error) 
 		q.release(all)
 		if errors.Is(err, errNotJoinable) {
 			q.avoid()
+			q.weigh()
 		}
 		return bypass(ctx, q.Request, q.next)
 	case err != nil:
@@ -70,14 +71,18 @@ func (q *rangeQuery) keepParts(v cache.View, before, after []*rangePiece) {
 	if v.Held.Empty() {
 		slices.Reverse(before)
 	}
+	kept := true
 	for _, p := range slices.Backward(before) {
-		q.add(p.span, p.series)
+		kept = q.add(p.span, p.series) && kept
 	}
 	if v.Held.Empty() {
 		slices.Reverse(before)
 	}
 	for _, p := range after {
-		q.add(p.span, p.series)
+		kept = q.add(p.span, p.series) && kept
+	}
+	if !kept {
+		q.avoid()
 	}
 	if len(before)+len(after) > 0 {
 		q.weigh()

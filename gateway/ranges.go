@@ -22,6 +22,7 @@ const avoidTime = 5 * time.Minute
 type rangeQuery struct {
 	*Request
 	next   stage
+	shelf  *cache.Shelf
 	key    cache.Key
 	extent *cache.Extent
 	// want are its steps; step is in milliseconds.
@@ -85,7 +86,8 @@ func newRangeQuery(req *Request, next stage) *rangeQuery {
 	}
 	q.key = cache.KeyOf(req.scope, rangeEndpoint, p.query.Text(),
 		strconv.FormatInt(q.step, 36), strconv.FormatInt(phase, 36), strconv.FormatInt(int64(p.lookback), 36))
-	q.extent = req.keeper.store.Extent(ownerOf(req.environment), q.key, q.step)
+	q.shelf = req.keeper.store.Open(ownerOf(req.environment))
+	q.extent = q.shelf.Extent(q.key, q.step)
 	if q.extent.Avoided(req.keeper.now()) {
 		return nil
 	}
@@ -141,24 +143,23 @@ func (q *rangeQuery) ask(ctx context.Context) (*Response, error) {
 // keep keeps what is settled of a whole answer.
 func (q *rangeQuery) keep(body []byte) {
 	series, err := cache.Scan(body, nil)
-	if err != nil || !cache.Valid(series, q.want) {
+	if err != nil || !cache.Valid(series, q.want) || !q.add(q.want, series) {
 		q.avoid()
-		return
 	}
-	q.add(q.want, series)
 	q.weigh()
 }
 
-// add keeps the settled part of a piece.
-func (q *rangeQuery) add(span cache.Span, series []cache.Series) {
+// add keeps the settled part of a piece. False tells that there is not enough room
+// for it to be of use.
+func (q *rangeQuery) add(span cache.Span, series []cache.Series) bool {
 	if span.To > q.settled {
 		span.To = q.settled
 		series = cache.Until(series, q.settled)
 	}
-	q.extent.Add(span, series)
+	return q.extent.Add(span, series)
 }
 
-func (q *rangeQuery) weigh() { q.keeper.store.Weigh(ownerOf(q.environment), q.key, q.extent) }
+func (q *rangeQuery) weigh() { q.shelf.Weigh(q.key, q.extent) }
 
 func (q *rangeQuery) avoid() { q.extent.Avoid(q.keeper.now().Add(avoidTime)) }
 

@@ -83,7 +83,6 @@ func (s *Server) apply(ctx context.Context, cfg *config.Config) error {
 	}
 	s.gateway.SetLimits(Limits(cfg))
 	s.gateway.SetCache(Cache(cfg))
-	limitMemory(cfg)
 	s.gateway.SetTrustedProxies(cfg.TrustedProxies)
 	s.gateway.SetBaseURL(cfg.BaseURL())
 	s.certificate.Store(certificate)

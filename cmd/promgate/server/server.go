@@ -142,7 +142,7 @@ func (s *Server) open(ctx context.Context, o Options) error {
 	options := gateway.Options{
 		Routes: &s.routes, Limits: Limits(s.config), Logger: s.logger, Registerer: s.registry,
 		UserAgent: "promgate/" + o.Version, TrustedProxies: s.config.TrustedProxies,
-		Auth:    auth.Union{jwt.NewVerifier(s.store.Snapshot, time.Now, jwt.OnResult(s.meters.tokenResults())), s.users},
+		Auth:  auth.Union{jwt.NewVerifier(s.store.Snapshot, time.Now, jwt.OnResult(s.meters.tokenResults())), s.users},
 		Cache: Cache(s.config), BaseURL: s.config.BaseURL(), Browser: browser, Page: web.NewHandler(), OnAdmitted: clients.Note,
 		API: func(g *gateway.Gateway) []gateway.Operation {
 			operations.Clients = clients
