@@ -141,6 +141,11 @@ bench-dashboard: build bin/prometheus ## A refreshing dashboard through the buil
 	$(GO) build -o bin/benchdashboard ./cmd/benchdashboard
 	bin/benchdashboard --promgate bin/promgate --prometheus bin/prometheus
 
+.PHONY: bench-scale
+bench-scale: build ## Latency, memory and start with 10,000 environments and 100,000 tokens, beside 10 of each
+	$(GO) build -o bin/benchscale ./cmd/benchscale
+	bin/benchscale --promgate bin/promgate
+
 .PHONY: clean
 clean: ## Remove what was built
 	rm -rf bin

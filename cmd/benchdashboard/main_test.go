@@ -3,22 +3,20 @@ package main
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/promgate/promgate/cmd/internal/process"
 )
 
-// build builds a program of a module, as the Makefile does.
-func build(t *testing.T, module, name, from string, flags ...string) string {
+// build builds a program of a module.
+func build(t *testing.T, module, from string, flags ...string) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), name)
-	arguments := append([]string{"build", "-C", module, "-trimpath", "-o", binary}, flags...)
-	command := exec.CommandContext(t.Context(), "go", append(arguments, from)...)
-	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	binary := filepath.Join(t.TempDir(), filepath.Base(from))
+	if err := process.Build(t.Context(), module, binary, from, flags...); err != nil {
+		t.Fatal(err)
 	}
 	return binary
 }
@@ -29,7 +27,7 @@ func prometheusProgram(t *testing.T) string {
 	if path := os.Getenv("PROMGATE_PROMETHEUS"); path != "" {
 		return path
 	}
-	return build(t, "../../testdata/prometheus", "prometheus", "github.com/prometheus/prometheus/cmd/prometheus",
+	return build(t, "../../testdata/prometheus", "github.com/prometheus/prometheus/cmd/prometheus",
 		"-tags", "remove_all_sd", "-ldflags", "-s -w")
 }
 
@@ -38,7 +36,7 @@ func prometheusProgram(t *testing.T) string {
 // appears that the first two have not.
 func TestDashboard(t *testing.T) {
 	b := bench{
-		promgate: build(t, "../..", "promgate", "./cmd/promgate"), prometheus: prometheusProgram(t),
+		promgate: build(t, "../..", "./cmd/promgate"), prometheus: prometheusProgram(t),
 		refreshes: 3, panels: len(panels), span: time.Hour,
 	}
 	runs, comparison, err := b.run(t.Context())

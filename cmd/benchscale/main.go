@@ -31,7 +31,7 @@ func main() {
 	promgate := flag.String("promgate", "bin/promgate", "built promgate binary")
 	flag.IntVar(&b.many.tokens, "tokens", b.many.tokens, "token records of the large gateway")
 	flag.IntVar(&b.rounds, "rounds", 7, "rounds in which both gateways are measured in turn")
-	flag.IntVar(&b.requests, "requests", 4000, "requests of one measurement")
+	flag.IntVar(&b.requests, "requests", 4000, "requests to each of them in a round")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -88,7 +88,11 @@ func (b *bench) run(ctx context.Context, binary string, out io.Writer) (err erro
 	return b.print(out, few, many)
 }
 
-// measure asks both in turn, so that a machine that slows down slows both.
+// inTurn is how many requests one gateway gets before it is the other's turn, so
+// that a machine that slows down slows both.
+const inTurn = 50
+
+// measure asks both in turn.
 func (b *bench) measure(few, many *gate) error {
 	for _, g := range []*gate{few, many} {
 		first, err := g.ask(len(g.requests)) // each of its requests once
@@ -98,12 +102,18 @@ func (b *bench) measure(few, many *gate) error {
 		g.first = middle(first)
 	}
 	for range b.rounds {
-		for _, g := range []*gate{few, many} {
-			times, err := g.ask(b.requests)
-			if err != nil {
-				return err
+		times := map[*gate][]time.Duration{}
+		for asked := 0; asked < b.requests; asked += inTurn {
+			for _, g := range []*gate{few, many} {
+				some, err := g.ask(inTurn)
+				if err != nil {
+					return err
+				}
+				times[g] = append(times[g], some...)
 			}
-			g.rounds = append(g.rounds, middle(times))
+		}
+		for g, all := range times {
+			g.rounds = append(g.rounds, middle(all))
 		}
 	}
 	return nil

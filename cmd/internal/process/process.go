@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,6 +21,18 @@ const patience = 30 * time.Second
 
 // pollEvery is how often a server that starts is tried.
 const pollEvery = 5 * time.Millisecond
+
+// Build builds a program as the Makefile does: without cgo, and so without the
+// race detector. The module is a directory.
+func Build(ctx context.Context, module, binary, from string, flags ...string) error {
+	arguments := slices.Concat([]string{"build", "-C", module, "-trimpath", "-o", binary}, flags, []string{from})
+	command := exec.CommandContext(ctx, "go", arguments...)
+	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build %s: %w\n%s", from, err, out)
+	}
+	return nil
+}
 
 // Server is a program that runs.
 type Server struct {
