@@ -30,10 +30,11 @@ type gate struct {
 	first    time.Duration   // median of the first use of each token
 	rounds   []time.Duration // median of each round
 
-	server *process.Server
-	conn   net.Conn
-	reader *bufio.Reader
-	next   int // index of the next request
+	server   *process.Server
+	startCPU time.Duration // used until it was ready
+	conn     net.Conn
+	reader   *bufio.Reader
+	next     int // index of the next request
 }
 
 // makeGate makes a gateway's environments and tokens.
@@ -51,7 +52,10 @@ func (g *gate) serve(ctx context.Context) (err error) {
 	if g.server, err = g.promgate.Serve(ctx); err != nil {
 		return err
 	}
-	if g.conn, err = net.Dial("tcp", g.promgate.Addr); err != nil {
+	if g.startCPU, err = process.CPUTime(g.server.PID); err == nil {
+		g.conn, err = net.Dial("tcp", g.promgate.Addr)
+	}
+	if err != nil {
 		g.server.Stop()
 		return err
 	}

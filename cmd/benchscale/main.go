@@ -149,7 +149,8 @@ func (b *bench) print(out io.Writer, few, many *gate) error {
 	line(ratio <= targetRatio, "the median query takes %.3f of that with few (rounds: %.3f to %.3f), at most %.1f",
 		ratio, slices.Min(ratios), slices.Max(ratios), targetRatio)
 	line(memory < targetMemory, "memory %.0f MB at most so far (with few: %.0f MB), under %.0f MB", float64(memory)/1e6, float64(fewMemory)/1e6, targetMemory/1e6)
-	line(many.server.StartTime <= targetStart, "ready after %.2f s, with few after %.2f s; at most %.0f s", many.server.StartTime.Seconds(), few.server.StartTime.Seconds(), targetStart.Seconds())
+	line(many.server.StartTime <= targetStart, "ready after %.2f s (%.2f s of CPU), with few after %.2f s; at most %.0f s",
+		many.server.StartTime.Seconds(), many.startCPU.Seconds(), few.server.StartTime.Seconds(), targetStart.Seconds())
 	return nil
 }
 

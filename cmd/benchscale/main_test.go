@@ -31,7 +31,7 @@ func TestScale(t *testing.T) {
 Targets
   (reached|MISSED )  the median query takes ` + number + ` of that with few \(rounds: ` + number + ` to ` + number + `\), at most 1.1
   (reached|MISSED )  memory ` + number + ` MB at most so far \(with few: ` + number + ` MB\), under 300 MB
-  (reached|MISSED )  ready after ` + number + ` s, with few after ` + number + ` s; at most 3 s
+  (reached|MISSED )  ready after ` + number + ` s \(` + number + ` s of CPU\), with few after ` + number + ` s; at most 3 s
 $`)
 	if !want.Match(out.Bytes()) {
 		t.Errorf("it printed\n%s", out.String())
