@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/promgate/promgate/cmd/internal/process"
@@ -25,7 +26,7 @@ func main() {
 	flag.IntVar(&b.panels, "panels", len(panels), fmt.Sprintf("panels of the dashboard, at most %d", len(panels)))
 	flag.DurationVar(&b.span, "range", 6*time.Hour, "range of the dashboard, at a step of 15 s")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := b.printAll(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "benchdashboard:", err)

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -35,7 +36,7 @@ func main() {
 	seconds := flag.Duration("time", 4*time.Second, "time of one measurement")
 	rounds := flag.Int("rounds", 5, "measurements of each case; the median is printed")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	b := bench{connections: *connections, time: *seconds, rounds: *rounds}
 	if err := b.run(ctx, *promgate, *nginx); err != nil {

@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -33,7 +34,7 @@ func main() {
 	flag.IntVar(&b.rounds, "rounds", 7, "rounds in which both gateways are measured in turn")
 	flag.IntVar(&b.requests, "requests", 4000, "requests to each of them in a round")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := b.run(ctx, *promgate, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "benchscale:", err)
