@@ -119,7 +119,9 @@ func (h history) targets(from, to time.Time) []*target {
 		}
 		all = append(all, instance(i, lives, from))
 	}
-	all = append(all, instance(instances, [2]time.Time{deploy, end}, deploy))
+	// Its counters are as high as those of the others: with those that begin at zero
+	// a quantile makes Prometheus tell of buckets that do not fit together.
+	all = append(all, instance(instances, [2]time.Time{deploy, end}, from))
 	for i := range shards {
 		begin := from
 		if late := i - (shards - lateShards); late >= 0 {
