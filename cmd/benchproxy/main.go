@@ -1,6 +1,7 @@
 // Command benchproxy measures what one request costs a built promgate, beside
-// a plain nginx proxy in the same run: CPU time of the proxy's process for each
-// request, and throughput. Everything listens on loopback.
+// the least that a Go program can do and a plain nginx proxy in the same run: CPU
+// time of the proxy's process for each request, and throughput. Everything
+// listens on loopback.
 package main
 
 import (
@@ -16,18 +17,25 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
-
-	"github.com/promgate/promgate/cmd/internal/process"
 )
 
-// Sizes of the two answers, in bytes: an instant query's and a range query's.
-const (
-	smallBody = 1_000
-	largeBody = 212_000
-)
+// sizes are the two answers.
+var sizes = [...]struct {
+	name  string
+	bytes int
+	// time is the parameter by which the upstream tells which one to give.
+	time string
+	// target is what promgate may cost at most, in terms of the bare forwarder.
+	target float64
+}{
+	{"1 kB", 1_000, "1700000001", 1.25},
+	{"212 kB", 212_000, "1700000002", 1.05},
+}
+
+// enforcementTarget is what the enforcing of a label may cost at most, in µs.
+const enforcementTarget = 10
 
 func main() {
 	promgate := flag.String("promgate", "bin/promgate", "built promgate binary")
@@ -35,8 +43,14 @@ func main() {
 	connections := flag.Int("connections", 8, "client connections")
 	seconds := flag.Duration("time", 4*time.Second, "time of one measurement")
 	rounds := flag.Int("rounds", 5, "measurements of each case; the median is printed")
+	upstream := flag.String("forward-to", "", "run as the bare forwarder to this address, with --listen; benchproxy starts itself so")
+	listen := flag.String("listen", "", "address of the bare forwarder")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	if *upstream != "" {
+		fmt.Fprintln(os.Stderr, "benchproxy:", forward(*listen, *upstream))
+		os.Exit(1)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	b := bench{connections: *connections, time: *seconds, rounds: *rounds}
 	if err := b.run(ctx, *promgate, *nginx); err != nil {
@@ -57,7 +71,7 @@ type proxy struct {
 	name string
 	pids []int
 	// request is sent as it is, for each of the two sizes.
-	request [2]string
+	request [len(sizes)]string
 	addr    string
 }
 
@@ -78,14 +92,19 @@ func (b *bench) run(ctx context.Context, promgateBinary, nginxBinary string) err
 		return err
 	}
 	defer upstream.Close()
-	gate, stopGate, err := startPromgate(ctx, dir, promgateBinary, upstream.Addr().String())
+	bare, stopBare, err := startBare(ctx, upstream.Addr().String())
 	if err != nil {
 		return err
 	}
-	defer stopGate()
-	proxies := []*proxy{gate}
+	defer stopBare()
+	gates, stopGates, err := startPromgate(ctx, dir, promgateBinary, upstream.Addr().String())
+	if err != nil {
+		return err
+	}
+	defer stopGates()
+	proxies := append([]*proxy{bare}, gates...)
 	if _, err := exec.LookPath(nginxBinary); err != nil {
-		fmt.Fprintln(os.Stderr, "nginx is not installed: promgate is measured alone. Debian: apt-get install nginx-light")
+		fmt.Fprintln(os.Stderr, "nginx is not installed: it is left out. Debian: apt-get install nginx-light")
 	} else {
 		plain, stopPlain, err := startNginx(ctx, dir, nginxBinary, upstream.Addr().String())
 		if err != nil {
@@ -97,28 +116,51 @@ func (b *bench) run(ctx context.Context, promgateBinary, nginxBinary string) err
 	return b.measureAll(ctx, proxies)
 }
 
+// measureAll has the bare forwarder first, and promgate without and with a label
+// enforced after it.
 func (b *bench) measureAll(ctx context.Context, proxies []*proxy) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "answer\tproxy\tCPU a request\trequests/s\t")
-	for size, name := range []string{"1 kB", "212 kB"} {
-		got := make([][]figures, len(proxies))
-		for range b.rounds {
-			// In turn, so that a machine that slows down slows all of them.
-			for i, p := range proxies {
-				f, err := b.measure(ctx, p, size)
-				if err != nil {
-					return fmt.Errorf("%s, %s: %w", p.name, name, err)
-				}
-				got[i] = append(got[i], f)
-			}
+	fmt.Fprintln(w, "answer\tproxy\tCPU a request\tof bare\trequests/s\t")
+	var targets strings.Builder
+	for i, size := range sizes {
+		got, err := b.measureSize(ctx, proxies, i)
+		if err != nil {
+			return err
 		}
 		for i, p := range proxies {
-			fmt.Fprintf(w, "%s\t%s\t%.1f µs\t%.0f\t\n", name, p.name,
-				median(got[i], func(f figures) float64 { return f.micros }),
-				median(got[i], func(f figures) float64 { return f.throughput }))
+			fmt.Fprintf(w, "%s\t%s\t%.1f µs\t%.2f\t%.0f\t\n", size.name, p.name, got[i].micros, got[i].micros/got[0].micros, got[i].throughput)
+		}
+		fmt.Fprintf(&targets, "%s: promgate costs %.2f times the bare forwarder's CPU (target: %.2f at most), and a label enforced %+.1f µs (target: %+d µs at most)\n",
+			size.name, got[1].micros/got[0].micros, size.target, got[2].micros-got[1].micros, enforcementTarget)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Print(targets.String())
+	return err
+}
+
+// measureSize returns the medians of each proxy.
+func (b *bench) measureSize(ctx context.Context, proxies []*proxy, size int) ([]figures, error) {
+	all := make([][]figures, len(proxies))
+	for range b.rounds {
+		// In turn, so that a machine that slows down slows all of them.
+		for i, p := range proxies {
+			f, err := b.measure(ctx, p, size)
+			if err != nil {
+				return nil, fmt.Errorf("%s, %s: %w", p.name, sizes[size].name, err)
+			}
+			all[i] = append(all[i], f)
 		}
 	}
-	return w.Flush()
+	medians := make([]figures, len(proxies))
+	for i := range proxies {
+		medians[i] = figures{
+			micros:     median(all[i], func(f figures) float64 { return f.micros }),
+			throughput: median(all[i], func(f figures) float64 { return f.throughput }),
+		}
+	}
+	return medians, nil
 }
 
 func median(all []figures, of func(figures) float64) float64 {
@@ -131,7 +173,7 @@ func median(all []figures, of func(figures) float64) float64 {
 }
 
 func (b *bench) measure(ctx context.Context, p *proxy, size int) (figures, error) {
-	before, err := process.CPUTime(p.pids...)
+	before, err := cpuTime(p.pids)
 	if err != nil {
 		return figures{}, err
 	}
@@ -141,7 +183,7 @@ func (b *bench) measure(ctx context.Context, p *proxy, size int) (figures, error
 		return figures{}, err
 	}
 	elapsed := time.Since(started)
-	after, err := process.CPUTime(p.pids...)
+	after, err := cpuTime(p.pids)
 	if err != nil {
 		return figures{}, err
 	}
@@ -151,15 +193,41 @@ func (b *bench) measure(ctx context.Context, p *proxy, size int) (figures, error
 	}, nil
 }
 
+// cpuTime is the user and system time that the processes have used so far, from
+// /proc/PID/stat. Linux counts it in ticks of 10 ms.
+func cpuTime(pids []int) (time.Duration, error) {
+	var total time.Duration
+	for _, pid := range pids {
+		stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+		if err != nil {
+			return 0, fmt.Errorf("the CPU time of a process is read from /proc, as Linux has it: %w", err)
+		}
+		// The name in parentheses may hold spaces; utime and stime are the
+		// 12th and 13th field after it.
+		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+		for _, f := range fields[11:13] {
+			ticks, err := strconv.ParseInt(f, 10, 64)
+			if err != nil {
+				return 0, err
+			}
+			total += time.Duration(ticks) * 10 * time.Millisecond
+		}
+	}
+	return total, nil
+}
+
 // startUpstream serves the two answers to whoever asks.
 func startUpstream() (net.Listener, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	bodies := map[string]string{"small": body(smallBody), "large": body(largeBody)}
+	bodies := map[string]string{}
+	for _, size := range sizes {
+		bodies[size.time] = body(size.bytes)
+	}
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answer := bodies[r.URL.Query().Get("query")]
+		answer := bodies[r.URL.Query().Get("time")]
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Content-Length", strconv.Itoa(len(answer)))
 		_, _ = io.WriteString(w, answer) // a client that is gone is no matter
