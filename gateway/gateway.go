@@ -111,7 +111,6 @@ func New(o Options) *Gateway {
 	g.SetBaseURL(o.BaseURL)
 	g.endpoints = newEndpointTable(Endpoints())
 	g.router = mux.NewRouter().UseEncodedPath().SkipClean(true)
-	g.router.Path(environmentPath + "{endpoint:.+}")
 	g.chain = g.cached(g.limited(g.named(g.upstream)))
 	if o.API != nil {
 		g.mountAPI(o.API(g))
@@ -165,9 +164,6 @@ func (g *Gateway) Table() *routing.Table { return g.routes.Load() }
 // server stops. 0 asks nobody.
 func (g *Gateway) Drain(major int) { g.draining.Store(int32(major)) }
 
-// environmentPath is where an environment's read API is mounted.
-const environmentPath = "/projects/{project}/environments/{environment}/"
-
 var errNoRoute = &Error{
 	Status: http.StatusNotFound, Type: typeNotFound,
 	Message: "no such route: an environment's base URL is /projects/{project}/environments/{environment}, and below it stands Prometheus' read API, such as api/v1/query",
@@ -187,15 +183,14 @@ func (g *Gateway) route(x *exchange, r *http.Request) error {
 	if g.mount.holds(r.URL.Path) {
 		return g.serveMount(x, r)
 	}
-	var match mux.RouteMatch
-	if !isCanonical(r) || !g.router.Match(r, &match) {
+	if !isCanonical(r) {
 		return errNoRoute
 	}
-	if all, found := g.api[match.Route.GetName()]; found {
-		return g.operate(x, r, &match, all)
+	at, endpoint, found := environmentOf(r.URL.EscapedPath())
+	if !found {
+		return g.routeOperation(x, r)
 	}
-	at := place{project: match.Vars["project"], environment: match.Vars["environment"]}
-	e, label := g.endpoints.find(match.Vars["endpoint"])
+	e, label := g.endpoints.find(endpoint)
 	if e == nil || !isDNSLabel(at.project) || !isDNSLabel(at.environment) {
 		return errNoRoute
 	}

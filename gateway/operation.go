@@ -152,6 +152,15 @@ func (all operations) methods() []string {
 	return names
 }
 
+// routeOperation finds the operation of a path and serves it.
+func (g *Gateway) routeOperation(x *exchange, r *http.Request) error {
+	var match mux.RouteMatch
+	if !g.router.Match(r, &match) {
+		return errNoRoute
+	}
+	return g.operate(x, r, &match, g.api[match.Route.GetName()])
+}
+
 // operate serves an operation.
 func (g *Gateway) operate(x *exchange, r *http.Request, match *mux.RouteMatch, all operations) error {
 	for name, value := range match.Vars {

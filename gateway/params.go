@@ -162,6 +162,14 @@ func (p *Params) replace(name string, values ...string) {
 	}
 }
 
+// escape writes a value as it stands in a query. The expression's form is known.
+func (p *Params) escape(v string) string {
+	if p.query != nil && v == p.query.Text() {
+		return p.query.Escaped()
+	}
+	return url.QueryEscape(v)
+}
+
 // encode writes the parameters as the query that goes upstream.
 func (p *Params) encode() string {
 	var b strings.Builder
@@ -179,7 +187,7 @@ func (p *Params) encode() string {
 			}
 			b.WriteString(p.endpoint.escaped[i])
 			b.WriteByte('=')
-			b.WriteString(url.QueryEscape(v))
+			b.WriteString(p.escape(v))
 		}
 	}
 	return b.String()

@@ -44,6 +44,19 @@ func isCanonical(r *http.Request) bool {
 	return !strings.Contains(path, "%") || isLabelPath(path)
 }
 
+// environmentOf takes the path of an environment's read API apart:
+// /projects/{project}/environments/{environment}/{endpoint}.
+func environmentOf(path string) (at place, endpoint string, ok bool) {
+	path, ok = strings.CutPrefix(path, "/projects/")
+	if !ok {
+		return place{}, "", false
+	}
+	at.project, path, _ = strings.Cut(path, "/")
+	path, ok = strings.CutPrefix(path, "environments/")
+	at.environment, endpoint, _ = strings.Cut(path, "/")
+	return at, endpoint, ok && endpoint != ""
+}
+
 // isLabelPath tells whether escapes stand in the label name alone, as in
 // /projects/p/environments/e/api/v1/label/h%C3%B6he/values.
 func isLabelPath(path string) bool {

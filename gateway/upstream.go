@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/propagation"
@@ -46,17 +47,27 @@ func (g *Gateway) upstream(ctx context.Context, req *Request) (*Response, error)
 	}
 	limits := g.limits.Load()
 	started := time.Now()
-	headerTimer := time.AfterFunc(min(limits.ResponseHeaderTimeout, limits.RequestTimeout), func() { cancel(errHeaderTimeout) })
-	defer headerTimer.Stop()
+	var begun atomic.Bool
+	timer := time.AfterFunc(min(limits.ResponseHeaderTimeout, limits.RequestTimeout), func() {
+		if begun.Load() {
+			cancel(errRequestTimeout)
+		} else {
+			cancel(errHeaderTimeout)
+		}
+	})
+	stop = func() {
+		timer.Stop()
+		cancel(nil)
+	}
 	resp, err := req.transport().RoundTrip(out)
 	req.record.upstream = time.Since(started)
-	headerTimer.Stop()
 	if err != nil {
 		return nil, g.connectError(ctx, req, err)
 	}
-	wholeTimer := time.AfterFunc(limits.RequestTimeout-req.record.upstream, func() { cancel(errRequestTimeout) })
+	begun.Store(true)
+	timer.Reset(limits.RequestTimeout - req.record.upstream)
 	stop = func() {
-		wholeTimer.Stop()
+		timer.Stop()
 		cancel(nil)
 		_ = resp.Body.Close() // there is nobody left to tell
 	}
@@ -110,10 +121,9 @@ func (g *Gateway) outbound(ctx context.Context, req *Request) (*http.Request, er
 	if trace.SpanContextFromContext(ctx).IsValid() {
 		traceContext.Inject(ctx, propagation.HeaderCarrier(header))
 	}
-	out := &http.Request{
-		Method: http.MethodGet, URL: &u, Host: u.Host, Header: header,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}
+	out := new(http.Request).WithContext(ctx)
+	out.Method, out.URL, out.Host, out.Header = http.MethodGet, &u, u.Host, header
+	out.Proto, out.ProtoMajor, out.ProtoMinor = "HTTP/1.1", 1, 1
 	switch {
 	case req.enforced.body != nil:
 		body := req.enforced.body
@@ -134,7 +144,7 @@ func (g *Gateway) outbound(ctx context.Context, req *Request) (*http.Request, er
 		out.Method, out.Body, out.ContentLength = http.MethodPost, io.NopCloser(strings.NewReader(query)), int64(len(query))
 		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(query)), nil }
 	}
-	return out.WithContext(ctx), nil
+	return out, nil
 }
 
 var (

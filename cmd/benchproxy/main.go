@@ -17,8 +17,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
+	"unsafe"
 )
 
 // sizes are the two answers.
@@ -38,11 +40,11 @@ var sizes = [...]struct {
 const enforcementTarget = 10
 
 func main() {
-	promgate := flag.String("promgate", "bin/promgate", "built promgate binary")
+	promgate := flag.String("promgate", "bin/promgate", "built promgate binary; or several, separated by commas, to compare: the first is held to the targets")
 	nginx := flag.String("nginx", "nginx", "nginx binary; the distribution's package has it")
 	connections := flag.Int("connections", 8, "client connections")
-	seconds := flag.Duration("time", 4*time.Second, "time of one measurement")
-	rounds := flag.Int("rounds", 5, "measurements of each case; the median is printed")
+	seconds := flag.Duration("time", time.Second, "time of one measurement")
+	rounds := flag.Int("rounds", 15, "measurements of each case, in turn; medians are printed")
 	upstream := flag.String("forward-to", "", "run as the bare forwarder to this address, with --listen; benchproxy starts itself so")
 	listen := flag.String("listen", "", "address of the bare forwarder")
 	flag.Parse()
@@ -81,7 +83,7 @@ type figures struct {
 	throughput float64 // requests a second
 }
 
-func (b *bench) run(ctx context.Context, promgateBinary, nginxBinary string) error {
+func (b *bench) run(ctx context.Context, promgateBinaries, nginxBinary string) error {
 	dir, err := os.MkdirTemp("", "benchproxy")
 	if err != nil {
 		return err
@@ -97,12 +99,15 @@ func (b *bench) run(ctx context.Context, promgateBinary, nginxBinary string) err
 		return err
 	}
 	defer stopBare()
-	gates, stopGates, err := startPromgate(ctx, dir, promgateBinary, upstream.Addr().String())
-	if err != nil {
-		return err
+	proxies := []*proxy{bare}
+	for _, binary := range strings.Split(promgateBinaries, ",") {
+		gates, stopGates, err := startPromgate(ctx, dir, binary, upstream.Addr().String())
+		if err != nil {
+			return err
+		}
+		defer stopGates()
+		proxies = append(proxies, gates...)
 	}
-	defer stopGates()
-	proxies := append([]*proxy{bare}, gates...)
 	if _, err := exec.LookPath(nginxBinary); err != nil {
 		fmt.Fprintln(os.Stderr, "nginx is not installed: it is left out. Debian: apt-get install nginx-light")
 	} else {
@@ -123,15 +128,22 @@ func (b *bench) measureAll(ctx context.Context, proxies []*proxy) error {
 	fmt.Fprintln(w, "answer\tproxy\tCPU a request\tof bare\trequests/s\t")
 	var targets strings.Builder
 	for i, size := range sizes {
-		got, err := b.measureSize(ctx, proxies, i)
+		rounds, err := b.measureSize(ctx, proxies, i)
 		if err != nil {
 			return err
 		}
+		// Figures are compared within their round: what else the machine does
+		// weighs on all of a round alike, and on no two rounds.
+		ofBare := func(i int) float64 {
+			return median(rounds, func(r []figures) float64 { return r[i].micros / r[0].micros })
+		}
 		for i, p := range proxies {
-			fmt.Fprintf(w, "%s\t%s\t%.1f µs\t%.2f\t%.0f\t\n", size.name, p.name, got[i].micros, got[i].micros/got[0].micros, got[i].throughput)
+			fmt.Fprintf(w, "%s\t%s\t%.1f µs\t%.2f\t%.0f\t\n", size.name, p.name,
+				median(rounds, func(r []figures) float64 { return r[i].micros }), ofBare(i),
+				median(rounds, func(r []figures) float64 { return r[i].throughput }))
 		}
 		fmt.Fprintf(&targets, "%s: promgate costs %.2f times the bare forwarder's CPU (target: %.2f at most), and a label enforced %+.1f µs (target: %+d µs at most)\n",
-			size.name, got[1].micros/got[0].micros, size.target, got[2].micros-got[1].micros, enforcementTarget)
+			size.name, ofBare(1), size.target, median(rounds, func(r []figures) float64 { return r[2].micros - r[1].micros }), enforcementTarget)
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -140,33 +152,25 @@ func (b *bench) measureAll(ctx context.Context, proxies []*proxy) error {
 	return err
 }
 
-// measureSize returns the medians of each proxy.
-func (b *bench) measureSize(ctx context.Context, proxies []*proxy, size int) ([]figures, error) {
-	all := make([][]figures, len(proxies))
-	for range b.rounds {
-		// In turn, so that a machine that slows down slows all of them.
-		for i, p := range proxies {
+// measureSize returns the figures of each round: one for each proxy, in order.
+func (b *bench) measureSize(ctx context.Context, proxies []*proxy, size int) ([][]figures, error) {
+	rounds := make([][]figures, b.rounds)
+	for i := range rounds {
+		for _, p := range proxies {
 			f, err := b.measure(ctx, p, size)
 			if err != nil {
 				return nil, fmt.Errorf("%s, %s: %w", p.name, sizes[size].name, err)
 			}
-			all[i] = append(all[i], f)
+			rounds[i] = append(rounds[i], f)
 		}
 	}
-	medians := make([]figures, len(proxies))
-	for i := range proxies {
-		medians[i] = figures{
-			micros:     median(all[i], func(f figures) float64 { return f.micros }),
-			throughput: median(all[i], func(f figures) float64 { return f.throughput }),
-		}
-	}
-	return medians, nil
+	return rounds, nil
 }
 
-func median(all []figures, of func(figures) float64) float64 {
-	values := make([]float64, len(all))
-	for i, f := range all {
-		values[i] = of(f)
+func median(rounds [][]figures, of func([]figures) float64) float64 {
+	values := make([]float64, len(rounds))
+	for i, r := range rounds {
+		values[i] = of(r)
 	}
 	slices.Sort(values)
 	return values[len(values)/2]
@@ -193,25 +197,17 @@ func (b *bench) measure(ctx context.Context, p *proxy, size int) (figures, error
 	}, nil
 }
 
-// cpuTime is the user and system time that the processes have used so far, from
-// /proc/PID/stat. Linux counts it in ticks of 10 ms.
+// cpuTime is the user and system time that the processes have used so far, as
+// Linux has it for each.
 func cpuTime(pids []int) (time.Duration, error) {
 	var total time.Duration
 	for _, pid := range pids {
-		stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-		if err != nil {
-			return 0, fmt.Errorf("the CPU time of a process is read from /proc, as Linux has it: %w", err)
+		clock := ^pid<<3 | 2 // CPUCLOCK_SCHED, as clock_getcpuclockid makes it
+		var t syscall.Timespec
+		if _, _, errno := syscall.Syscall(syscall.SYS_CLOCK_GETTIME, uintptr(clock), uintptr(unsafe.Pointer(&t)), 0); errno != 0 {
+			return 0, fmt.Errorf("the CPU time of process %d: %w", pid, errno)
 		}
-		// The name in parentheses may hold spaces; utime and stime are the
-		// 12th and 13th field after it.
-		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-		for _, f := range fields[11:13] {
-			ticks, err := strconv.ParseInt(f, 10, 64)
-			if err != nil {
-				return 0, err
-			}
-			total += time.Duration(ticks) * 10 * time.Millisecond
-		}
+		total += time.Duration(t.Nano())
 	}
 	return total, nil
 }

@@ -39,6 +39,10 @@ func requests(prefix, secret string) (both [len(sizes)]string) {
 // access log and every limit on, as in production. It is two proxies in one process: an
 // environment as it is, and one that has a label enforced.
 func startPromgate(ctx context.Context, dir, binary, upstream string) ([]*proxy, func(), error) {
+	dir, err := os.MkdirTemp(dir, "promgate")
+	if err != nil {
+		return nil, nil, err
+	}
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, nil, err
@@ -80,13 +84,14 @@ projects:
 		return nil, nil, err
 	}
 	fmt.Fprintf(os.Stderr, "profiles of promgate: http://%s/debug/pprof/\n", admin)
+	name := filepath.Base(binary)
 	of := func(name, environment string) *proxy {
 		return &proxy{
 			name: name, pids: []int{serve.Process.Pid}, addr: addr,
 			request: requests("/projects/shop/environments/"+environment, strings.TrimSpace(string(token))),
 		}
 	}
-	both := []*proxy{of("promgate", "production"), of("promgate, label enforced", "tenant")}
+	both := []*proxy{of(name, "production"), of(name+", label enforced", "tenant")}
 	return both, func() { stop(); log.Close() }, nil
 }
 

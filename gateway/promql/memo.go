@@ -2,12 +2,12 @@ package promql
 
 import "sync"
 
-// Bounds of what a memo keeps: some 2 MiB of usual queries, and 30 MiB of the
+// Bounds of what a memo keeps: some 4 MiB of usual queries, and 40 MiB of the
 // largest that somebody could think of.
 const (
 	maxKnown = 2048
-	// maxKnownLength is of both texts of a query together.
-	maxKnownLength = 2048
+	// maxKnownLength is of all texts of a query together.
+	maxKnownLength = 4096
 )
 
 // memoKey tells policies apart, so that none gets what another made.
@@ -38,7 +38,7 @@ func (m *memo) get(key memoKey) *Query {
 }
 
 func (m *memo) add(key memoKey, q *Query) {
-	if len(q.original)+len(q.text) > maxKnownLength {
+	if len(q.original)+len(q.text)+len(q.escaped) > maxKnownLength {
 		return
 	}
 	m.mu.Lock()

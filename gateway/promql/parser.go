@@ -3,6 +3,7 @@ package promql
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ type Query struct {
 	policy *Policy
 	// original is the user's text, text is what goes upstream.
 	original, text string
+	escaped        string // text as it stands in a URL's query
 	valueType      parser.ValueType
 	shape          shape
 	timing         Timing
@@ -55,6 +57,7 @@ func (p *Parser) Query(policy *Policy, text string) (*Query, error) {
 			return nil, enforcementError(err)
 		}
 	}
+	q.escaped = url.QueryEscape(q.text)
 	key.text = q.original
 	p.known.add(key, q)
 	return q, nil
@@ -62,6 +65,9 @@ func (p *Parser) Query(policy *Policy, text string) (*Query, error) {
 
 // Text is what goes upstream: the user's own text where nothing is enforced.
 func (q *Query) Text() string { return q.text }
+
+// Escaped is Text as it stands in the query of a URL.
+func (q *Query) Escaped() string { return q.escaped }
 
 // CheckRange tells, in Prometheus' words, why the expression is none for a range
 // query, which takes an instant vector or a scalar alone.
