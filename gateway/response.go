@@ -148,7 +148,7 @@ func withoutFeatures(body []byte) ([]byte, error) {
 	return json.Marshal(whole)
 }
 
-var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
+var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
 
 // send streams the answer to the client in a fixed buffer. An error before the
 // first byte is still answered as one; after it the transfer is aborted, so

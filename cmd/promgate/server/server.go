@@ -58,13 +58,16 @@ type Options struct {
 
 // Server is a gateway with its listeners.
 type Server struct {
-	path     string
-	config   *config.Config
-	logger   *slog.Logger
-	level    slog.LevelVar
-	registry *prometheus.Registry
-	meters   *meters
-	tracing  *trace.TracerProvider // nil: none
+	path   string
+	config *config.Config
+	logger *slog.Logger
+	// accessLog is the gateway's logger, log what both write through.
+	accessLog *slog.Logger
+	log       *gatherer
+	level     slog.LevelVar
+	registry  *prometheus.Registry
+	meters    *meters
+	tracing   *trace.TracerProvider // nil: none
 
 	store       TokenStore
 	users       *authkube.Authenticator
@@ -101,7 +104,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		return nil, err
 	}
 	s.watcher.Watch(append(s.config.Files(), o.Path)...)
-	s.logger = newLogger(o.Log, s.config.Log, &s.level)
+	s.logger, s.accessLog, s.log = newLoggers(o.Log, s.config.Log, &s.level)
 	logKube.Do(func() { kube.LogTo(s.logger) })
 	s.meters = newMeters(s.registry, o.Version, o.Revision)
 	s.upstreams.logger = s.logger
@@ -140,7 +143,7 @@ func (s *Server) open(ctx context.Context, o Options) error {
 	s.openDashboards(o.Version)
 	clients := &api.Clients{}
 	options := gateway.Options{
-		Routes: &s.routes, Limits: Limits(s.config), Logger: s.logger, Registerer: s.registry,
+		Routes: &s.routes, Limits: Limits(s.config), Logger: s.accessLog, Registerer: s.registry,
 		UserAgent: "promgate/" + o.Version, TrustedProxies: s.config.TrustedProxies,
 		Auth:  auth.Union{jwt.NewVerifier(s.store.Snapshot, time.Now, jwt.OnResult(s.meters.tokenResults())), s.users},
 		Cache: Cache(s.config), BaseURL: s.config.BaseURL(), Browser: browser, Page: web.NewHandler(), OnAdmitted: clients.Note,
@@ -322,6 +325,7 @@ func loadCertificate(t *config.ListenTLS) (*tls.Certificate, error) {
 
 // close gives back what New opened. It may find only a part of it.
 func (s *Server) close() {
+	defer s.log.flush()
 	s.discovery.close()
 	s.dashboards.close()
 	s.upstreams.close()

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"runtime"
 	"strings"
@@ -15,18 +14,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	"go.opentelemetry.io/otel/sdk/trace"
 
-	"github.com/promgate/promgate/cmd/promgate/config"
 	"github.com/promgate/promgate/tokens/jwt"
 )
-
-func newLogger(w io.Writer, l config.Log, level *slog.LevelVar) *slog.Logger {
-	level.Set(levelOf(l.Level))
-	options := &slog.HandlerOptions{Level: level}
-	if l.Format == "text" {
-		return slog.New(slog.NewTextHandler(w, options))
-	}
-	return slog.New(slog.NewJSONHandler(w, options))
-}
 
 func levelOf(name string) slog.Level {
 	var level slog.Level
