@@ -218,7 +218,10 @@ func (g *Gateway) log(r *http.Request, x *exchange, failure *Error, aborted bool
 		attrs = append(attrs, slog.Bool("aborted", true))
 	}
 	attrs = appendFailure(attrs, failure)
-	g.logger.LogAttrs(ctx, level, "request", attrs...)
+	// Not through the logger, which would look up who calls it.
+	rec := slog.NewRecord(time.Now(), level, "request", 0)
+	rec.AddAttrs(attrs...)
+	_ = g.logger.Handler().Handle(ctx, rec) // as the logger has it: there is nowhere to complain
 }
 
 func appendFailure(attrs []slog.Attr, failure *Error) []slog.Attr {

@@ -195,6 +195,8 @@ func (g *Gateway) send(x *exchange, r *http.Request, req *Request, resp *Respons
 	}
 }
 
+var varyEncoding = []string{"Accept-Encoding"}
+
 func writeHeader(x *exchange, req *Request, resp *Response) {
 	h := x.Header()
 	if resp.contentType != "" {
@@ -209,7 +211,7 @@ func writeHeader(x *exchange, req *Request, resp *Response) {
 	if x.cache = resp.outcome; x.cache != "" {
 		h["X-Promgate-Cache"] = []string{string(resp.outcome)}
 	}
-	h["Vary"] = []string{"Accept-Encoding"}
+	h["Vary"] = varyEncoding
 	if resp.length >= 0 {
 		h["Content-Length"] = []string{strconv.FormatInt(resp.length, 10)}
 	}

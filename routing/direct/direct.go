@@ -35,8 +35,10 @@ const (
 	streamWindowBytes = 512 << 10
 
 	maxResponseHeaderBytes = 64 << 10
-	maxIdlePerHost         = 256
-	idleTimeout            = 90 * time.Second
+	// A burst's connections are kept for the next one: as many as requests may
+	// be under way, and more.
+	maxIdlePerHost = 1024
+	idleTimeout    = 90 * time.Second
 )
 
 // Options say where a server is and how it is reached.
