@@ -128,7 +128,7 @@ load-test: ## Two tenants in open-loop load: figures of fairness and overload (L
 	$(GO) test ./gateway/loadtest -count 1 -timeout 20m -v -load.duration $(LOADTIME) -load.report
 
 .PHONY: bench-proxy
-bench-proxy: build ## CPU per request and throughput of the built gateway, beside nginx
+bench-proxy: build ## CPU per request and throughput of the built gateway, beside a bare forwarder and nginx
 	@command -v nginx >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get install -y -qq nginx-light >/dev/null; } || true
 	$(GO) build -o bin/benchproxy ./cmd/benchproxy
 	bin/benchproxy --promgate bin/promgate

@@ -156,12 +156,15 @@ func (b *bench) measureAll(ctx context.Context, proxies []*proxy) error {
 func (b *bench) measureSize(ctx context.Context, proxies []*proxy, size int) ([][]figures, error) {
 	rounds := make([][]figures, b.rounds)
 	for i := range rounds {
-		for _, p := range proxies {
-			f, err := b.measure(ctx, p, size)
-			if err != nil {
-				return nil, fmt.Errorf("%s, %s: %w", p.name, sizes[size].name, err)
+		rounds[i] = make([]figures, len(proxies))
+		for j := range proxies {
+			if i%2 == 1 { // back again, so that none always comes first
+				j = len(proxies) - 1 - j
 			}
-			rounds[i] = append(rounds[i], f)
+			var err error
+			if rounds[i][j], err = b.measure(ctx, proxies[j], size); err != nil {
+				return nil, fmt.Errorf("%s, %s: %w", proxies[j].name, sizes[size].name, err)
+			}
 		}
 	}
 	return rounds, nil
@@ -177,6 +180,10 @@ func median(rounds [][]figures, of func([]figures) float64) float64 {
 }
 
 func (b *bench) measure(ctx context.Context, p *proxy, size int) (figures, error) {
+	// A process that stood still for a while costs more at first.
+	if _, err := load(ctx, p.addr, p.request[size], b.connections, b.time/4); err != nil {
+		return figures{}, err
+	}
 	before, err := cpuTime(p.pids)
 	if err != nil {
 		return figures{}, err

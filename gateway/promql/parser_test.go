@@ -2,6 +2,7 @@ package promql
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -24,6 +25,24 @@ func TestExperimentalSyntax(t *testing.T) {
 	} {
 		if q, err := p.Query(nil, expr); err != nil || q.Text() != expr {
 			t.Errorf("%s: %v", expr, err)
+		}
+	}
+}
+
+// TestEscaped: what goes upstream is the text with the policy in it, also of a
+// query that is known.
+func TestEscaped(t *testing.T) {
+	var p Parser
+	policy := policyOf(t, map[string][]string{"t": {"a"}})
+	for range 2 {
+		for _, policy := range []*Policy{nil, policy} {
+			q, err := p.Query(policy, `sum(up{job=~"a|b & c"})`)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := url.QueryUnescape(q.Escaped()); err != nil || got != q.Text() {
+				t.Errorf("%q is sent for %q, %v", got, q.Text(), err)
+			}
 		}
 	}
 }

@@ -33,6 +33,9 @@ const (
 	// HTTP/2 receives ahead of a slow reader up to the stream's window; Go's
 	// own default of 4 MiB would let twenty slow answers hold 80 MiB.
 	streamWindowBytes = 512 << 10
+	// A frame of HTTP/2 holds a piece of an answer as proxies write it, which is
+	// more than the 16 KiB that it holds where nothing is said.
+	frameBytes = 64 << 10
 
 	maxResponseHeaderBytes = 64 << 10
 	// A burst's connections are kept for the next one: as many as requests may
@@ -177,6 +180,7 @@ func (o *Options) transport(tlsConfig *tls.Config) *http.Transport {
 		WriteBufferSize:        writeBufferBytes,
 		HTTP2: &http.HTTP2Config{
 			MaxReceiveBufferPerStream: streamWindowBytes,
+			MaxReadFrameSize:          frameBytes,
 			// One connection carries many requests: notice when it is dead.
 			SendPingTimeout: 30 * time.Second,
 			PingTimeout:     15 * time.Second,
