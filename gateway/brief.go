@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -46,22 +47,23 @@ func (g *Gateway) brief(next stage) stage {
 		}
 		resp.outcome, resp.ours = outcomeMiss, true
 		if resp.status == http.StatusOK {
-			c := &collector{source: resp.body, keeper: k, limit: min(maxBrief, k.maxAnswer())}
-			c.done = func(body []byte) {
-				if !hasNotes(body) {
+			resp.collect(k, min(maxBrief, k.maxAnswer()), func(body []byte) {
+				if isWhole(body) {
 					shelf.KeepAnswer(key, bytes.Clone(body), until)
 				}
-			}
-			resp.body = c
-			resp.onClose(c.drop)
+			})
 		}
 		return resp, nil
 	}
 }
 
-// hasNotes tells whether an answer carries warnings or infos. In a string the quotes
-// would be escaped; a metric that is called so is not kept either, which harms
-// nobody.
-func hasNotes(body []byte) bool {
-	return bytes.Contains(body, []byte(`"warnings":[`)) || bytes.Contains(body, []byte(`"infos":[`))
+// isWhole tells whether a body is a good answer in Prometheus' form with nothing to
+// remark: neither warnings nor infos, and nothing that other servers add, such as
+// that a part is missing.
+func isWhole(body []byte) bool {
+	var answer map[string]json.RawMessage
+	if json.Unmarshal(body, &answer) != nil || len(answer) != 2 {
+		return false
+	}
+	return string(answer["status"]) == `"success"` && answer["data"] != nil
 }

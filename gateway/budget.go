@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/promgate/promgate/gateway/cache"
 	"github.com/promgate/promgate/gateway/limit"
 	"github.com/promgate/promgate/gateway/promql"
 	"github.com/promgate/promgate/routing"
@@ -95,6 +96,9 @@ type tenancy struct {
 type standing struct {
 	environment *routing.Environment
 	policy      *promql.Policy // nil: nothing is enforced
+	// scope is equal where answers are the same, but for callers' own credentials:
+	// of the same upstream under the same rules, in the same environment.
+	scope string
 	// part is the project's own of what the environment shares with others,
 	// which keeps a project whose servers hang from holding all places; shared
 	// is the whole of it.
@@ -123,9 +127,9 @@ func (g *gates) standing(t *tenancy, e *routing.Environment) (*standing, error) 
 	if err != nil {
 		return nil, err
 	}
-	key := targetKey(e.Target)
+	key, scope := targetKey(e.Target), cache.KeyOf(e.Target.UID, e.Project.UID, e.UID, policy.Key())
 	s := &standing{
-		environment: e, policy: policy,
+		environment: e, policy: policy, scope: string(scope[:]),
 		part:   gateOf(&g.parts, part{key, e.Project.UID}, g.MaxConcurrentTargetProject, g.Default.Queue),
 		shared: gateOf(&g.targets, key, g.MaxConcurrentTarget, g.Default.Queue),
 	}

@@ -92,12 +92,14 @@ func (g *Gateway) cached(next stage) stage {
 // isKept tells whether answers of an endpoint are kept at all.
 func isKept(e *Endpoint) bool { return e.Name == rangeEndpoint || briefEndpoints[e.Name] }
 
-// scopeOf is equal for requests that may have each other's answers: of the same
-// upstream under the same rules, in the same environment, and, where callers ask
-// with their own credentials, with the same one.
+// scopeOf is equal for requests that may have each other's answers: those of the
+// same standing, and, where callers ask with their own credentials, with the same
+// one.
 func scopeOf(req *Request) string {
-	e := req.environment
-	key := cache.KeyOf(e.Target.UID, e.Project.UID, e.UID, req.policy.Key(), req.caller.Secret())
+	if req.environment.Target.Caller == nil {
+		return req.standing.scope
+	}
+	key := cache.KeyOf("caller", req.standing.scope, req.caller.Secret())
 	return string(key[:])
 }
 
@@ -124,6 +126,14 @@ type collector struct {
 	body   []byte
 	over   bool
 	done   func(body []byte)
+}
+
+// collect has done called with the whole body, up to a number of bytes, before its
+// reader sees the end of it.
+func (r *Response) collect(k *keeper, limit int, done func(body []byte)) {
+	c := &collector{source: r.body, keeper: k, limit: limit, done: done}
+	r.body = c
+	r.onClose(c.drop)
 }
 
 // Read is part of io.Reader.

@@ -17,6 +17,9 @@ const (
 	// minCompressed is the least length of a body that is worth it: what is shorter
 	// goes in one packet.
 	minCompressed = 1400
+	// maxCompressors is how many work at once: each takes a MiB and a half, for as
+	// long as its client takes to read. Further answers go without compression.
+	maxCompressors = 64
 )
 
 // compressed compresses for the client what was put together here, of answers that
@@ -27,6 +30,10 @@ func (g *Gateway) compressed(next stage) stage {
 		if err != nil || !req.gzip || resp.gzip || !resp.ours || resp.length >= 0 && resp.length < minCompressed {
 			return resp, err
 		}
+		if g.compressing.Add(1) > maxCompressors {
+			g.compressing.Add(-1)
+			return resp, nil
+		}
 		c := compressors.Get().(*compressor)
 		c.source = resp.body
 		c.writer.Reset(&c.ready)
@@ -35,6 +42,7 @@ func (g *Gateway) compressed(next stage) stage {
 			c.source, c.ended = nil, false
 			c.ready.Reset()
 			compressors.Put(c)
+			g.compressing.Add(-1)
 		})
 		return resp, nil
 	}

@@ -90,7 +90,9 @@ type Gateway struct {
 	flights   flights
 	store     *cache.Store
 	keeper    atomic.Pointer[keeper]
-	draining  atomic.Int32 // the HTTP version up to which clients are asked to leave
+	// compressing are the answers that are being compressed here.
+	compressing atomic.Int32
+	draining    atomic.Int32 // the HTTP version up to which clients are asked to leave
 }
 
 // stage is one step of an admitted request.

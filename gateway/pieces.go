@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -43,26 +45,32 @@ func (q *rangeQuery) join(ctx context.Context, v cache.View) (*Response, error) 
 	before := q.parts(v.Before)
 	after := q.parts(v.After)
 	all := slices.Concat(before, after)
+	answered := false
+	defer func() {
+		if !answered { // an error, or a panic
+			q.release(all)
+		}
+	}()
 	err := q.fetch(ctx, all)
 	var refused *refusedPiece
 	switch {
 	case errors.As(err, &refused):
-		q.release(all)
 		refused.resp.outcome = outcomeMiss
 		return refused.resp, nil
 	case errors.Is(err, errNotJoinable), errors.Is(err, errNoRoom):
-		q.release(all)
 		if errors.Is(err, errNotJoinable) {
 			q.avoid()
 			q.weigh()
 		}
+		q.release(all)
 		return bypass(ctx, q.Request, q.next)
 	case err != nil:
-		q.release(all)
 		return nil, err
 	}
 	q.keepParts(v, before, after)
-	return q.joined(v, before, after), nil
+	resp := q.joined(v, before, after)
+	answered = true
+	return resp, nil
 }
 
 // keepParts keeps what is settled of the pieces. What touches what is held comes
@@ -139,7 +147,15 @@ func (q *rangeQuery) fetch(ctx context.Context, all []*rangePiece) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(piecesAtOnce)
 	for _, p := range all {
-		group.Go(func() error { return q.fetchOne(ctx, p) })
+		group.Go(func() (err error) {
+			defer func() {
+				// Nobody else would stop it here, and it would end the program.
+				if p := recover(); p != nil {
+					err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+				}
+			}()
+			return q.fetchOne(ctx, p)
+		})
 	}
 	return group.Wait()
 }

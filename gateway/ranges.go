@@ -133,10 +133,7 @@ func (q *rangeQuery) ask(ctx context.Context) (*Response, error) {
 	if resp.status != http.StatusOK {
 		return resp, nil
 	}
-	c := &collector{source: resp.body, keeper: q.keeper, limit: q.keeper.maxAnswer()}
-	c.done = func(body []byte) { q.keep(body) }
-	resp.body = c
-	resp.onClose(c.drop)
+	resp.collect(q.keeper, q.keeper.maxAnswer(), q.keep)
 	return resp, nil
 }
 

@@ -1,8 +1,9 @@
 package gateway
 
 import (
-	"errors"
+	"context"
 	"io"
+	"net/http"
 	"sync"
 	"time"
 )
@@ -11,24 +12,31 @@ import (
 const (
 	// maxAhead is how far the fastest may be before the slowest, in bytes.
 	maxAhead = 4 << 20
-	// maxStall is how long the others wait for one that does not read at all.
+	// maxStall is how long the others wait, in all, for those that are further
+	// behind.
 	maxStall = 5 * time.Second
-	// sharedPiece is how much is read at once.
+	// sharedPiece is the size of what the body is kept in.
 	sharedPiece = 32 << 10
 )
 
 // errLagged ends the answer of a client that was too slow to share it.
-var errLagged = errors.New("this client reads too slowly for those who asked the same at the same time")
+var errLagged = &Error{
+	Status: http.StatusServiceUnavailable, Type: typeTimeout,
+	Message: "this client reads too slowly for those who asked the same at the same time: ask again",
+}
 
 // sharedBody is one body for several readers. Whoever needs more reads for all of
-// them; what all have read is forgotten.
+// them; what all have read is forgotten. The answer is closed when its end is known,
+// or when nobody needs it any more.
 type sharedBody struct {
 	source io.Reader
+	cancel context.CancelFunc // has a read of the source come to its end
+	close  func()
 
 	mu      sync.Mutex
 	changed *sync.Cond
-	readers []*sharedReader // by place
-	staying int             // of them
+	readers []*sharedReader
+	staying int // of them
 	// pieces are those that somebody still needs, first is the number of the first
 	// of them, and size what they hold.
 	pieces  []piece
@@ -36,9 +44,14 @@ type sharedBody struct {
 	size    int
 	end     error // of the source
 	reading bool
+	// waiting tells that somebody waits for the slowest, for which there is patience
+	// left.
+	waiting  bool
+	patience time.Duration
 }
 
-// piece is a part of a body, and how many still have to read it.
+// piece is a part of a body, and how many still have to read it. All of them but the
+// last one are full.
 type piece struct {
 	text    []byte
 	readers int
@@ -53,25 +66,42 @@ type sharedReader struct {
 	out bool
 }
 
-func newSharedBody(source io.Reader, readers int, gone []int) *sharedBody {
-	b := &sharedBody{source: source, readers: make([]*sharedReader, readers), staying: readers - len(gone)}
-	b.changed = sync.NewCond(&b.mu)
-	for i := range b.readers {
-		b.readers[i] = &sharedReader{body: b}
+// newSharedBody divides an answer between readers. Those that are out are gone
+// already.
+func newSharedBody(resp *Response, cancel context.CancelFunc, readers []*sharedReader) *sharedBody {
+	b := &sharedBody{
+		source: resp.body, cancel: cancel, readers: readers, patience: maxStall,
+		close: sync.OnceFunc(func() {
+			resp.Close()
+			cancel()
+		}),
 	}
-	for _, place := range gone {
-		b.readers[place].out = true
+	b.changed = sync.NewCond(&b.mu)
+	for _, r := range readers {
+		r.body = b
+		if !r.out {
+			b.staying++
+		}
 	}
 	return b
 }
 
-func (b *sharedBody) reader(place int) io.Reader { return b.readers[place] }
+// leave has the others wait for this one no more. It may leave more than once.
+func (b *sharedBody) leave(r *sharedReader) { b.without(func() { b.drop(r) }) }
 
-// leave has the others wait for this one no more.
-func (b *sharedBody) leave(place int) {
+// without drops readers. Without any, the source is closed: at once, or by whoever
+// reads it at this moment.
+func (b *sharedBody) without(drop func()) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.drop(b.readers[place])
+	drop()
+	empty, reading := b.staying == 0, b.reading
+	b.mu.Unlock()
+	switch {
+	case empty && reading:
+		b.cancel()
+	case empty:
+		b.close()
+	}
 }
 
 // drop has nobody wait for a reader any more.
@@ -85,6 +115,7 @@ func (b *sharedBody) drop(r *sharedReader) {
 		b.pieces[i].readers--
 	}
 	b.forget()
+	b.changed.Broadcast()
 }
 
 // Read is part of io.Reader.
@@ -93,10 +124,10 @@ func (r *sharedReader) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for {
-		switch {
+		switch i := r.piece - b.first; {
 		case r.out:
 			return 0, errLagged
-		case r.piece-b.first < len(b.pieces):
+		case i < len(b.pieces) && r.offset < len(b.pieces[i].text):
 			return r.take(p), nil
 		case b.end != nil:
 			return 0, b.end
@@ -114,7 +145,7 @@ func (r *sharedReader) Read(p []byte) (int, error) {
 func (r *sharedReader) take(p []byte) int {
 	now := &r.body.pieces[r.piece-r.body.first]
 	n := copy(p, now.text[r.offset:])
-	if r.offset += n; r.offset == len(now.text) {
+	if r.offset += n; r.offset == cap(now.text) {
 		r.piece, r.offset = r.piece+1, 0
 		now.readers--
 		r.body.forget()
@@ -122,20 +153,30 @@ func (r *sharedReader) take(p []byte) int {
 	return n
 }
 
-// more reads the next piece, without the lock meanwhile.
+// more reads what comes next, without the lock meanwhile.
 func (b *sharedBody) more() {
+	last := len(b.pieces) - 1
+	if last < 0 || len(b.pieces[last].text) == cap(b.pieces[last].text) {
+		b.pieces = append(b.pieces, piece{make([]byte, 0, sharedPiece), b.staying})
+		last++
+	}
+	text := b.pieces[last].text
 	b.reading = true
 	b.mu.Unlock()
-	text := make([]byte, sharedPiece)
-	n, err := b.source.Read(text)
-	b.mu.Lock()
-	b.reading = false
-	if n > 0 {
-		b.pieces = append(b.pieces, piece{text[:n], b.staying})
-		b.size += n
-	}
-	b.end = err
-	b.changed.Broadcast()
+	n, err := 0, error(errCallFailed) // what stays of it after a panic
+	defer func() {
+		b.mu.Lock()
+		b.reading, b.end = false, err
+		if b.staying > 0 { // who stays needs the last piece, which is where it was
+			b.pieces[len(b.pieces)-1].text = text[:len(text)+n]
+			b.size += n
+		}
+		if err != nil || b.staying == 0 {
+			b.close()
+		}
+		b.changed.Broadcast()
+	}()
+	n, err = b.source.Read(text[len(text):cap(text)])
 }
 
 // forget gives back the pieces that nobody needs any more.
@@ -149,22 +190,30 @@ func (b *sharedBody) forget() {
 	}
 }
 
-// wait waits for the slowest, but not for one that stands still.
+// wait waits for the slowest, as long as there is patience.
 func (b *sharedBody) wait() {
-	first := b.first
-	timer := time.AfterFunc(maxStall, func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		if b.first != first {
-			return
-		}
-		for _, r := range b.readers {
-			if r.piece == first {
-				b.drop(r)
-			}
-		}
-		b.changed.Broadcast()
-	})
-	defer timer.Stop()
+	if b.waiting { // somebody else looks at the clock
+		b.changed.Wait()
+		return
+	}
+	b.waiting = true
+	started := time.Now()
+	timer := time.AfterFunc(b.patience, func() { b.without(b.cut) })
 	b.changed.Wait()
+	timer.Stop()
+	b.patience -= time.Since(started)
+	b.waiting = false
+}
+
+// cut drops the slowest, if somebody waits for them still.
+func (b *sharedBody) cut() {
+	if !b.waiting || b.size < maxAhead {
+		return
+	}
+	first := b.first
+	for _, r := range b.readers {
+		if r.piece == first {
+			b.drop(r)
+		}
+	}
 }
