@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
@@ -67,7 +68,7 @@ func matrixOf(r *http.Request, metric string) string {
 	step, _ := strconv.ParseFloat(r.FormValue("step"), 64)
 	var b strings.Builder
 	b.WriteString(`{"status":"success","data":{"resultType":"matrix","result":[{"metric":` + metric + `,"values":[`)
-	for i := 0; start+float64(i)*step <= end; i++ {
+	for i := 0; start+float64(i)*step <= end && (i == 0 || step > 0); i++ {
 		if i > 0 {
 			b.WriteByte(',')
 		}
@@ -93,11 +94,21 @@ func rangeOf(query string, steps, before int) string {
 // whole answer.
 func TestEqualAtOnce(t *testing.T) {
 	const many = 1000
-	for name, start := range both {
-		for _, path := range []string{rangeOf("up", 3000, 3600), "api/v1/query?query=up"} {
+	for name, start := range map[string]func(*httptest.Server){
+		"h1": (*httptest.Server).Start,
+		"h2": func(s *httptest.Server) {
+			s.EnableHTTP2, s.Config.HTTP2 = true, &http.HTTP2Config{MaxConcurrentStreams: many}
+			s.StartTLS()
+		},
+	} {
+		for _, path := range []string{rangeOf("up", 1300, 3600), "api/v1/query?query=up"} {
 			t.Run(name+" "+path[7:12], func(t *testing.T) {
-				h := start(t, keeping)
+				h := startHarness(t, start, keeping)
+				h.get(production + "api/v1/labels") // so that there is a connection
+				h.up.take()
 				release := make(chan struct{})
+				finish := sync.OnceFunc(func() { close(release) })
+				defer finish()
 				h.up.answerWith(func(w http.ResponseWriter, r *http.Request) {
 					<-release
 					answerMatrix(w, r)
@@ -112,7 +123,7 @@ func TestEqualAtOnce(t *testing.T) {
 					})
 				}
 				eventually(t, "all have come", func() bool { return h.staying() == many })
-				close(release)
+				finish()
 				all.Wait()
 				if calls := h.up.take(); len(calls) != 1 {
 					t.Errorf("the upstream saw %d questions", len(calls))

@@ -12,9 +12,10 @@ import (
 const (
 	// maxAhead is how far the fastest may be before the slowest, in bytes.
 	maxAhead = 4 << 20
-	// maxStall is how long the others wait, in all, for those that are further
-	// behind.
-	maxStall = 5 * time.Second
+	// maxStall is how long the others wait, in all, until the slowest has read
+	// leastProgress pieces more.
+	maxStall      = 5 * time.Second
+	leastProgress = maxAhead / 4 / sharedPiece
 	// sharedPiece is the size of what the body is kept in.
 	sharedPiece = 32 << 10
 )
@@ -44,10 +45,11 @@ type sharedBody struct {
 	size    int
 	end     error // of the source
 	reading bool
-	// waiting tells that somebody waits for the slowest, for which there is patience
-	// left.
-	waiting  bool
-	patience time.Duration
+	// waiting tells that somebody waits for the slowest. So much of the patience is
+	// spent since the slowest was at the piece mark.
+	waiting         bool
+	patience, spent time.Duration
+	mark            int
 }
 
 // piece is a part of a body, and how many still have to read it. All of them but the
@@ -198,11 +200,13 @@ func (b *sharedBody) wait() {
 	}
 	b.waiting = true
 	started := time.Now()
-	timer := time.AfterFunc(b.patience, func() { b.without(b.cut) })
+	timer := time.AfterFunc(b.patience-b.spent, func() { b.without(b.cut) })
 	b.changed.Wait()
 	timer.Stop()
-	b.patience -= time.Since(started)
 	b.waiting = false
+	if b.spent += time.Since(started); b.first >= b.mark+leastProgress {
+		b.mark, b.spent = b.first, 0
+	}
 }
 
 // cut drops the slowest, if somebody waits for them still.
@@ -216,4 +220,5 @@ func (b *sharedBody) cut() {
 			b.drop(r)
 		}
 	}
+	b.mark, b.spent = b.first-leastProgress, 0 // the next one is another
 }
