@@ -17,7 +17,7 @@ const (
 	// minCompressed is the least length of a body that is worth it: what is shorter
 	// goes in one packet.
 	minCompressed = 1400
-	// maxCompressors is how many work at once: each takes a MiB and a half, for as
+	// maxCompressors is how many work at once: each takes more than a MiB, for as
 	// long as its client takes to read. Further answers go without compression.
 	maxCompressors = 64
 )
