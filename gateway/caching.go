@@ -44,7 +44,7 @@ type keeper struct {
 // there is room.
 func (g *Gateway) SetCache(c Cache) {
 	g.store.Resize(c.MaxBytes)
-	g.keeper.Store(&keeper{Cache: c, store: g.store, now: time.Now})
+	g.keeper.Store(&keeper{Cache: c, store: g.store, now: g.now})
 }
 
 // DropCache drops what is kept of an environment, of a project (no environment is

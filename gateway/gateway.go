@@ -53,6 +53,8 @@ type Options struct {
 	Mount func(*Gateway) *Mount
 	// Cache is what is kept of answers. Zero: nothing.
 	Cache Cache
+	// Now is the clock that tells which points are settled. Nil: time.Now.
+	Now func() time.Time
 	// Page serves what is below /ui/, and what else a person may open. Nil:
 	// there is no page.
 	Page Page
@@ -88,6 +90,7 @@ type Gateway struct {
 	endpoints endpointTable
 	chain     stage
 	flights   flights
+	now       func() time.Time
 	store     *cache.Store
 	keeper    atomic.Pointer[keeper]
 	// compressing are the answers that are being compressed here.
@@ -106,6 +109,9 @@ func New(o Options) *Gateway {
 	}
 	g.metrics = newMetrics(o.Registerer, g.limits.Load)
 	o.Registerer.MustRegister(kept{g})
+	if g.now = o.Now; g.now == nil {
+		g.now = time.Now
+	}
 	g.store = cache.NewStore(o.Cache.MaxBytes)
 	g.SetCache(o.Cache)
 	g.SetLimits(o.Limits)

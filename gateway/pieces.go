@@ -54,15 +54,17 @@ func (q *rangeQuery) join(ctx context.Context, v cache.View) (*Response, error) 
 	err := q.fetch(ctx, all)
 	var refused *refusedPiece
 	switch {
-	case errors.As(err, &refused):
+	case errors.As(err, &refused) && refused.resp.status >= http.StatusInternalServerError:
 		refused.resp.outcome = outcomeMiss
 		return refused.resp, nil
-	case errors.Is(err, errNotJoinable), errors.Is(err, errNoRoom):
-		if errors.Is(err, errNotJoinable) {
-			q.avoid()
-			q.weigh()
-		}
+	case errors.Is(err, errNoRoom):
 		q.release(all)
+		return bypass(ctx, q.Request, q.next)
+	case errors.Is(err, errNotJoinable), refused != nil:
+		// An error names what was evaluated first: the whole question may have another
+		// one than its pieces.
+		q.release(all)
+		q.avoid()
 		return bypass(ctx, q.Request, q.next)
 	case err != nil:
 		return nil, err

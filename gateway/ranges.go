@@ -73,7 +73,9 @@ func newRangeQuery(req *Request, next stage) *rangeQuery {
 	}
 	q := &rangeQuery{Request: req, next: next, step: p.step.Milliseconds()}
 	start, end := p.start.UnixMilli(), p.end.UnixMilli()
-	if start < minKept || end > maxKept || q.step <= 0 || end < start {
+	// A range that ends where it starts is in places evaluated as an instant is, with
+	// other results.
+	if start < minKept || end > maxKept || q.step <= 0 || end <= start {
 		return nil
 	}
 	phase := start % q.step
@@ -107,18 +109,40 @@ func (q *rangeQuery) answer(ctx context.Context) (*Response, error) {
 	return q.join(ctx, view)
 }
 
-// view is what is kept. Where the upstream has to be asked each time, the last step
-// is left to it.
+// nothing is no step at all.
+var nothing = cache.Span{From: 0, To: -1}
+
+// view is what is kept. Where the upstream has to be asked each time, the last steps
+// are left to it.
 func (q *rangeQuery) view() cache.View {
 	v := q.extent.View(q.want)
-	if q.asks() && !v.Held.Empty() && v.Before.Empty() && v.After.Empty() {
-		if q.want.From == q.want.To {
-			return cache.View{Held: cache.Span{From: 0, To: -1}, Before: q.want, After: cache.Span{From: 0, To: -1}}
-		}
-		v = q.extent.View(cache.Span{From: q.want.From, To: q.want.To - q.step})
-		v.After = cache.Span{From: q.want.To, To: q.want.To}
+	if v.Held.Empty() {
+		return v
 	}
-	return v
+	held := v.Held
+	if q.asks() && v.Before.Empty() && v.After.Empty() {
+		held.To -= q.step
+	}
+	// Nothing is asked for one step alone: see newRangeQuery.
+	if !v.Before.Empty() && v.Before.From == v.Before.To {
+		held.From += q.step
+	}
+	if last := held.To + q.step; last == q.want.To {
+		held.To -= q.step
+	}
+	switch {
+	case held == v.Held:
+		return v
+	case held.Empty():
+		return cache.View{Held: nothing, Before: q.want, After: nothing}
+	}
+	part := q.extent.View(held)
+	if part.Held != held { // somebody else's answer took its place
+		return cache.View{Held: nothing, Before: q.want, After: nothing}
+	}
+	part.Before = cache.Span{From: q.want.From, To: held.From - q.step}
+	part.After = cache.Span{From: held.To + q.step, To: q.want.To}
+	return part
 }
 
 // ask passes the whole question on, and keeps of the answer what is settled.
@@ -158,7 +182,11 @@ func (q *rangeQuery) add(span cache.Span, series []cache.Series) bool {
 
 func (q *rangeQuery) weigh() { q.shelf.Weigh(q.key, q.extent) }
 
-func (q *rangeQuery) avoid() { q.extent.Avoid(q.keeper.now().Add(avoidTime)) }
+// avoid has the query passed through for some time.
+func (q *rangeQuery) avoid() {
+	q.extent.Avoid(q.keeper.now().Add(avoidTime))
+	q.weigh()
+}
 
 // Bounds of splitting a long question.
 const (
@@ -178,8 +206,12 @@ func (q *rangeQuery) split(s cache.Span) (spans []cache.Span) {
 	length := max(wholeDay, lookback.Milliseconds(), minPieceSteps*q.step)
 	length = int64(math.Ceil(float64(length)/float64(wholeDay))) * wholeDay
 	for s.To-s.From > length {
-		midnight := (s.From/length + 1) * length
+		// The boundary after the second step: nothing is asked for one step alone.
+		midnight := ((s.From+q.step)/length + 1) * length
 		last := s.From + (midnight-1-s.From)/q.step*q.step
+		if last+q.step >= s.To {
+			break
+		}
 		spans = append(spans, cache.Span{From: s.From, To: last})
 		s.From = last + q.step
 	}

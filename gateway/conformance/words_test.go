@@ -44,25 +44,32 @@ func (nothing) TargetsDropped() map[string][]*scrape.Target           { return n
 func (nothing) TargetsDroppedCounts() map[string]int                  { return nil }
 func (nothing) ScrapePoolConfig(string) (*config.ScrapeConfig, error) { return nil, nil }
 
+// everySyntax has every experimental syntax on.
+var everySyntax = parser.NewParser(parser.Options{
+	EnableExperimentalFunctions: true, ExperimentalDurationExpr: true, EnableExtendedRangeSelectors: true, EnableBinopFillModifiers: true,
+})
+
 // realAPI is Prometheus' own API, with every experimental syntax on, as far as
 // it looks at parameters.
 func realAPI(t testing.TB) http.Handler {
-	p := parser.NewParser(parser.Options{
-		EnableExperimentalFunctions: true, ExperimentalDurationExpr: true, EnableExtendedRangeSelectors: true, EnableBinopFillModifiers: true,
-	})
 	registry := prometheus.NewRegistry()
 	engine := promql.NewEngine(promql.EngineOpts{
-		MaxSamples: 1000, Timeout: patience, Parser: p, EnableAtModifier: true, EnableNegativeOffset: true, Reg: registry, Logger: slog.New(slog.DiscardHandler),
+		MaxSamples: 1000, Timeout: patience, Parser: everySyntax, EnableAtModifier: true, EnableNegativeOffset: true, Reg: registry, Logger: slog.New(slog.DiscardHandler),
 	})
 	t.Cleanup(func() { _ = engine.Close() })
-	api := v1.NewAPI(engine, nothing{}, nil, nil, nil,
+	return apiOf(engine, nothing{}, registry)
+}
+
+// apiOf is Prometheus' own API over an engine and a storage.
+func apiOf(engine promql.QueryEngine, data storage.SampleAndChunkQueryable, registry *prometheus.Registry) http.Handler {
+	api := v1.NewAPI(engine, data, nil, nil, nil,
 		nil, func(context.Context) v1.TargetRetriever { return nothing{} }, nil,
 		func() config.Config { return config.Config{} }, nil, v1.GlobalURLOptions{},
 		func(f http.HandlerFunc) http.HandlerFunc { return f },
 		nil, "", false, true, 0, slog.New(slog.DiscardHandler),
 		func(context.Context) v1.RulesRetriever { return nothing{} },
 		0, 0, 0, false, nil, nil, &v1.PrometheusVersion{}, nil, nil, registry, registry, nil,
-		false, nil, false, false, false, false, 5*time.Minute, false, false, nil, nil, v1.OpenAPIOptions{}, p)
+		false, nil, false, false, false, false, 5*time.Minute, false, false, nil, nil, v1.OpenAPIOptions{}, everySyntax)
 	router := route.New()
 	api.Register(router.WithPrefix("/api/v1"))
 	return router

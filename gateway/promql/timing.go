@@ -10,7 +10,8 @@ import (
 // what is before it. With the zero Timing each point is the same in every range
 // that has it, and stays the same once no sample comes any more for its time.
 type Timing struct {
-	// Whole tells that points depend on where the range begins or ends.
+	// Whole tells that points depend on where the range begins or ends, or that the
+	// answer tells of the range as a whole.
 	Whole bool
 	// Ahead tells that points may read samples later than their own time.
 	Ahead bool
@@ -37,15 +38,42 @@ func timingOf(expr parser.Expr) Timing {
 			t.length(e.RangeExpr)
 			t.length(e.StepExpr)
 		case *parser.Call:
-			// Experimental functions that tell of the query's own range.
-			switch e.Func.Name {
-			case "start", "end", "range":
-				t.Whole = true
+			t.call(e)
+		case *parser.AggregateExpr:
+			switch e.Op {
+			case parser.TOPK, parser.BOTTOMK, parser.LIMITK, parser.LIMIT_RATIO:
+				// They look at their parameter's points all at once, and refuse
+				// the whole range for one of them.
+				t.Whole = t.Whole || !isNumber(e.Param)
 			}
 		}
 		return nil
 	})
 	return t
+}
+
+func (t *Timing) call(e *parser.Call) {
+	switch e.Func.Name {
+	case "start", "end", "range":
+		// Experimental functions that tell of the query's own range.
+		t.Whole = true
+	case "sort", "sort_desc", "sort_by_label", "sort_by_label_desc":
+		// Prometheus warns of them in ranges, but not in those of one step.
+		t.Whole = true
+	default:
+		t.Whole = t.Whole || mayCollide(e)
+	}
+}
+
+// isNumber tells whether a parameter is the same at each point, whatever it is.
+func isNumber(expr parser.Expr) bool {
+	switch e := unwrapped(expr).(type) {
+	case *parser.NumberLiteral:
+		return true
+	case *parser.UnaryExpr:
+		return isNumber(e.Expr)
+	}
+	return false
 }
 
 func (t *Timing) modifiers(startOrEnd parser.ItemType, at *int64, offset time.Duration, offsetExpr *parser.DurationExpr) {
