@@ -107,7 +107,7 @@ func (s *shares) run(t *testing.T, seed uint64, questions int) error {
 		if g.IntN(4) > 0 {
 			w.pass(time.Duration(g.Int64N(int64(w.scale.tick))))
 		}
-		if g.IntN(200) == 0 {
+		if w.compacts && g.IntN(100) == 0 {
 			w.compact()
 		}
 		if g.IntN(20) == 0 {

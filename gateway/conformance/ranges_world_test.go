@@ -70,13 +70,15 @@ type world struct {
 	begin   int64
 	storage *teststorage.TestStorage
 	coming  []sample // in the order in which they arrive
-	api     http.Handler
-	gateway *gateway.Gateway
-	now     atomic.Int64
+	// compacts tells that parts of the history move into blocks meanwhile.
+	compacts bool
+	api      http.Handler
+	gateway  *gateway.Gateway
+	now      atomic.Int64
 }
 
 func newWorld(t testing.TB, random *rand.Rand, questions int) *world {
-	w := &world{t: t, scale: scales[random.IntN(len(scales))]}
+	w := &world{t: t, scale: scales[random.IntN(len(scales))], compacts: random.IntN(2) == 0}
 	w.begin = 1767225600000 + random.Int64N(86400000)
 	if random.IntN(2) == 0 {
 		w.begin -= w.begin % 1000
