@@ -109,64 +109,70 @@ func (h *harness) checkRanges(cases []rangeCase) {
 	}
 }
 
+// aDay is in seconds.
+const aDay = 86400
+
+// rangeCases are asked one after the other, each group of a gateway that keeps
+// nothing yet.
+var rangeCases = map[string][]rangeCase{
+	"pieces": {
+		{from(-3600, 600, "60", "up"), outcomeMiss, []string{from(-3600, 600, "60", "up")}},
+		{from(-3600, 0, "60", "up"), outcomeHit, nil},
+		{from(-1800, -60, "60", "up"), outcomeHit, nil},
+		{from(-3600, 600, "60", "up"), outcomePartial, []string{from(60, 600, "60", "up")}},
+		{from(-7200, -60, "60", "up"), outcomePartial, []string{from(-7200, -3660, "60", "up")}},
+		{from(-7500, 120, "60", "up"), outcomePartial, []string{from(-7500, -7260, "60", "up"), from(60, 120, "60", "up")}},
+		{from(-7500, 0, "60", "up"), outcomeHit, nil},
+		// The last step of the question is what counts, not where it ends.
+		{from(-7500, 59, "60", "up"), outcomeHit, nil},
+	},
+	"never one step alone": {
+		{from(-3600, 600, "60", "up"), outcomeMiss, []string{from(-3600, 600, "60", "up")}},
+		{from(-3600, 60, "60", "up"), outcomePartial, []string{from(0, 60, "60", "up")}},
+		{from(-3660, 0, "60", "up"), outcomePartial, []string{from(-3660, -3600, "60", "up")}},
+		{from(-3720, 60, "60", "up"), outcomePartial, []string{from(-3720, -3660, "60", "up"), from(0, 60, "60", "up")}},
+		{from(0, 60, "60", "up"), outcomeMiss, []string{from(0, 60, "60", "up")}},
+		{from(-60, -60, "60", "up"), outcomeBypass, []string{from(-60, -60, "60", "up")}},
+		{from(-60, -1, "60", "up"), outcomeHit, nil},
+	},
+	"one key each": {
+		{from(-3600, 0, "60", "up"), outcomeMiss, []string{from(-3600, 0, "60", "up")}},
+		{from(-3600, 0, "120", "up"), outcomeMiss, []string{from(-3600, 0, "120", "up")}},
+		{from(-3570, 0, "60", "up"), outcomeMiss, []string{from(-3570, 0, "60", "up")}},
+		{from(-3600, 0, "60", "up{}"), outcomeMiss, []string{from(-3600, 0, "60", "up{}")}},
+		{from(-3600, 0, "60", "up") + "&lookback_delta=60", outcomeMiss, []string{strings.Replace(from(-3600, 0, "60", "up"), "&query", "&lookback_delta=60&query", 1)}},
+		// Steps and times that are written in another way, and what is not of the answer.
+		{from(-3600, 0, "1m", "up") + "&limit=0&timeout=5s", outcomeHit, nil},
+		{fmt.Sprintf("start=2026-01-01T12:30:00%%2B02:00&end=%d.0&step=60.000&query=up", noon), outcomePartial, []string{fmt.Sprintf("start=%d&end=%d&step=60.000&query=up", noon-5400, noon-3660)}},
+	},
+	"fractions": {
+		{"start=1767265200.25&end=1767268800.25&step=1.5&query=up", outcomeMiss, []string{"start=1767265200.25&end=1767268800.25&step=1.5&query=up"}},
+		{"start=1767265200.25&end=1767268803.999&step=1.5&query=up", outcomePartial, []string{
+			"start=2026-01-01T12%3A00%3A00.25Z&end=2026-01-01T12%3A00%3A03.25Z&step=1.5&query=up",
+		}},
+		{"start=1767265197.25&end=1767268798.75&step=1.5&query=up", outcomePartial, []string{"start=2026-01-01T10%3A59%3A57.25Z&end=2026-01-01T10%3A59%3A58.75Z&step=1.5&query=up"}},
+	},
+	"days": {
+		{from(-3*aDay, 0, "300", "up"), outcomeMiss, []string{
+			from(-3*aDay, -5*aDay/2-300, "300", "up"), from(-5*aDay/2, -3*aDay/2-300, "300", "up"), from(-3*aDay/2, -aDay/2-300, "300", "up"), from(-aDay/2, 0, "300", "up"),
+		}},
+		{from(-3*aDay, 0, "300", "up"), outcomeHit, nil},
+		{from(-4*aDay, 600, "300", "up"), outcomePartial, []string{from(-4*aDay, -3*aDay-300, "300", "up"), from(300, 600, "300", "up")}},
+		{from(-aDay, 0, "300", "rate(up[1m])"), outcomeMiss, []string{from(-aDay, 0, "300", "rate(up[1m])")}},
+		// No piece is shorter than what is read before it, nor than 200 steps.
+		{from(-5*aDay, 0, "300", "rate(up[2d])"), outcomeMiss, []string{
+			from(-5*aDay, -9*aDay/2-300, "300", "rate(up[2d])"), from(-9*aDay/2, -5*aDay/2-300, "300", "rate(up[2d])"),
+			from(-5*aDay/2, -aDay/2-300, "300", "rate(up[2d])"), from(-aDay/2, 0, "300", "rate(up[2d])"),
+		}},
+		{from(-8*aDay, 0, "3600", "up"), outcomeMiss, []string{from(-8*aDay, 0, "3600", "up")}},
+		// A piece of one step goes with the next one, or with the one before.
+		{from(-3*aDay/2-60, -aDay/2, "60", "up"), outcomeMiss, []string{from(-3*aDay/2-60, -aDay/2, "60", "up")}},
+	},
+}
+
 // TestRangePieces: of a range query the upstream is asked what is not kept.
 func TestRangePieces(t *testing.T) {
-	const day = 86400
-	for name, cases := range map[string][]rangeCase{
-		"pieces": {
-			{from(-3600, 600, "60", "up"), outcomeMiss, []string{from(-3600, 600, "60", "up")}},
-			{from(-3600, 0, "60", "up"), outcomeHit, nil},
-			{from(-1800, -60, "60", "up"), outcomeHit, nil},
-			{from(-3600, 600, "60", "up"), outcomePartial, []string{from(60, 600, "60", "up")}},
-			{from(-7200, -60, "60", "up"), outcomePartial, []string{from(-7200, -3660, "60", "up")}},
-			{from(-7500, 120, "60", "up"), outcomePartial, []string{from(-7500, -7260, "60", "up"), from(60, 120, "60", "up")}},
-			{from(-7500, 0, "60", "up"), outcomeHit, nil},
-			// The last step of the question is what counts, not where it ends.
-			{from(-7500, 59, "60", "up"), outcomeHit, nil},
-		},
-		"never one step alone": {
-			{from(-3600, 600, "60", "up"), outcomeMiss, []string{from(-3600, 600, "60", "up")}},
-			{from(-3600, 60, "60", "up"), outcomePartial, []string{from(0, 60, "60", "up")}},
-			{from(-3660, 0, "60", "up"), outcomePartial, []string{from(-3660, -3600, "60", "up")}},
-			{from(-3720, 60, "60", "up"), outcomePartial, []string{from(-3720, -3660, "60", "up"), from(0, 60, "60", "up")}},
-			{from(0, 60, "60", "up"), outcomeMiss, []string{from(0, 60, "60", "up")}},
-			{from(-60, -60, "60", "up"), outcomeBypass, []string{from(-60, -60, "60", "up")}},
-			{from(-60, -1, "60", "up"), outcomeHit, nil},
-		},
-		"one key each": {
-			{from(-3600, 0, "60", "up"), outcomeMiss, []string{from(-3600, 0, "60", "up")}},
-			{from(-3600, 0, "120", "up"), outcomeMiss, []string{from(-3600, 0, "120", "up")}},
-			{from(-3570, 0, "60", "up"), outcomeMiss, []string{from(-3570, 0, "60", "up")}},
-			{from(-3600, 0, "60", "up{}"), outcomeMiss, []string{from(-3600, 0, "60", "up{}")}},
-			{from(-3600, 0, "60", "up") + "&lookback_delta=60", outcomeMiss, []string{strings.Replace(from(-3600, 0, "60", "up"), "&query", "&lookback_delta=60&query", 1)}},
-			// Steps and times that are written in another way, and what is not of the answer.
-			{from(-3600, 0, "1m", "up") + "&limit=0&timeout=5s", outcomeHit, nil},
-			{fmt.Sprintf("start=2026-01-01T12:30:00%%2B02:00&end=%d.0&step=60.000&query=up", noon), outcomePartial, []string{fmt.Sprintf("start=%d&end=%d&step=60.000&query=up", noon-5400, noon-3660)}},
-		},
-		"fractions": {
-			{"start=1767265200.25&end=1767268800.25&step=1.5&query=up", outcomeMiss, []string{"start=1767265200.25&end=1767268800.25&step=1.5&query=up"}},
-			{"start=1767265200.25&end=1767268803.999&step=1.5&query=up", outcomePartial, []string{
-				"start=2026-01-01T12%3A00%3A00.25Z&end=2026-01-01T12%3A00%3A03.25Z&step=1.5&query=up",
-			}},
-			{"start=1767265197.25&end=1767268798.75&step=1.5&query=up", outcomePartial, []string{"start=2026-01-01T10%3A59%3A57.25Z&end=2026-01-01T10%3A59%3A58.75Z&step=1.5&query=up"}},
-		},
-		"days": {
-			{from(-3*day, 0, "300", "up"), outcomeMiss, []string{
-				from(-3*day, -5*day/2-300, "300", "up"), from(-5*day/2, -3*day/2-300, "300", "up"), from(-3*day/2, -day/2-300, "300", "up"), from(-day/2, 0, "300", "up"),
-			}},
-			{from(-3*day, 0, "300", "up"), outcomeHit, nil},
-			{from(-4*day, 600, "300", "up"), outcomePartial, []string{from(-4*day, -3*day-300, "300", "up"), from(300, 600, "300", "up")}},
-			{from(-day, 0, "300", "rate(up[1m])"), outcomeMiss, []string{from(-day, 0, "300", "rate(up[1m])")}},
-			// No piece is shorter than what is read before it, nor than 200 steps.
-			{from(-5*day, 0, "300", "rate(up[2d])"), outcomeMiss, []string{
-				from(-5*day, -9*day/2-300, "300", "rate(up[2d])"), from(-9*day/2, -5*day/2-300, "300", "rate(up[2d])"),
-				from(-5*day/2, -day/2-300, "300", "rate(up[2d])"), from(-day/2, 0, "300", "rate(up[2d])"),
-			}},
-			{from(-8*day, 0, "3600", "up"), outcomeMiss, []string{from(-8*day, 0, "3600", "up")}},
-			// A piece of one step goes with the next one, or with the one before.
-			{from(-3*day/2-60, -day/2, "60", "up"), outcomeMiss, []string{from(-3*day/2-60, -day/2, "60", "up")}},
-		},
-	} {
+	for name, cases := range rangeCases {
 		t.Run(name, func(t *testing.T) {
 			h, _ := newKeeping(t)
 			h.checkRanges(cases)
