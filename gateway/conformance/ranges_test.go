@@ -319,14 +319,15 @@ func around(text, other string) string {
 
 // alsoGives tells whether Prometheus gives now one answer and now another one, of
 // the points of which the gateway's consists. Some of its orders are those of a map:
-// on them depend the last bits of a sum, and what is chosen among equals.
+// on them depend the last bits of a sum, what is chosen among equals, and the order of
+// warnings, which is seldom another one where there are few.
 func (w *world) alsoGives(params url.Values, first, another reply) bool {
 	varies, seen := false, map[string]bool{}
 	missing := pointsOf(another.body)
 	if missing == nil {
 		missing = map[string]bool{another.body: true}
 	}
-	for try := 0; try < 30 || varies && try < 1000; try++ {
+	for try := 0; try < 200 || varies && try < 1000; try++ {
 		again, err := w.get(w.api, "/api/v1/query_range", params, false)
 		if err != nil || again.status != another.status {
 			return false
