@@ -1,10 +1,11 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"sync"
-	"time"
 
 	"github.com/promgate/promgate/auth"
 )
@@ -35,36 +36,38 @@ func flightKeyOf(req *Request) flightKey {
 type flights struct {
 	mu  sync.Mutex
 	all map[flightKey]*flight
-	// patience is how long the readers of one answer wait for slower ones; zero:
-	// maxStall.
-	patience time.Duration
 }
 
 // flight is one call upstream and everybody who waits for its answer. The flights'
-// lock guards it until it has landed; after that it does not change any more.
+// lock guards it until it has landed; after that only staying changes.
 type flight struct {
 	key    flightKey
 	cancel context.CancelFunc
 	// principal is in whose places the call is made.
 	principal auth.Principal
-	leader    sharedReader
-	followers []*sharedReader
-	// staying are those who have not left before the answer came.
-	staying int
-	landed  bool
-	// answered is closed when the flight has landed; nil where nobody followed.
-	answered chan struct{}
+	// staying are those who have not left, and followed tells that there ever was
+	// one beside the leader.
+	staying  int
+	followed bool
+	landed   bool
+	answered chan struct{} // closed when the flight has landed
 
 	resp *Response
 	err  error
-	// Where several share the answer, body is what all of them read of resp, which is
-	// closed with it, and head is the rest of it.
-	body *sharedBody
-	head Response
+	// text is the whole body of resp, where several share it. Where it is too long for
+	// that, there is neither, and it is the leader's alone.
+	text    []byte
+	tooLong bool
+	// release gives back what is held of the text.
+	release func()
 }
 
 // errCallFailed is for those who shared a call that ended in a panic.
 var errCallFailed = errors.New("the call that this request shared has failed")
+
+// maxShared is the longest answer that is shared, in bytes. It is in memory before
+// anybody gets it, so that nobody waits for a client that reads slowly.
+const maxShared = 8 << 20
 
 // coalesced has equal questions that are under way share one call of next. Whoever
 // leaves harms nobody who stays; the last one to leave cancels the call.
@@ -75,26 +78,27 @@ func (g *Gateway) coalesced(next stage) stage {
 		}
 		k := flightKeyOf(req)
 		for again := false; ; again = true {
-			f, me := g.flights.join(k)
-			if me == &f.leader {
+			f, first := g.flights.join(k)
+			if first {
 				return g.flights.lead(ctx, req, f, next)
 			}
 			select {
 			case <-ctx.Done():
-				g.flights.leave(f, me)
+				g.flights.leave(f)
 				return nil, ctx.Err()
 			case <-f.answered:
 			}
-			if isCrowded(f.err) && (!again || f.principal != req.record.principal) {
+			switch {
+			case f.tooLong:
+				g.flights.leave(f)
+				return next(ctx, req)
+			case isCrowded(f.err) && (!again || f.principal != req.record.principal):
 				// Places are divided between those who ask: it was somebody else
 				// who found none.
 				continue
 			}
 			g.metrics.coalesced.WithLabelValues(req.environment.Project.Name, req.environment.Name).Inc()
-			if f.err != nil {
-				return nil, f.err
-			}
-			return f.share(me, context.AfterFunc(ctx, func() { f.body.leave(me) })), nil
+			return g.flights.share(f)
 		}
 	}
 }
@@ -105,109 +109,137 @@ func isCrowded(err error) bool {
 	return errors.As(err, &refused) && refused.Type == typeTooMany && refused.Limit != ""
 }
 
-// join finds the call that is under way, or begins one as its leader.
-func (all *flights) join(k flightKey) (*flight, *sharedReader) {
+// join finds the call that is under way, or begins one.
+func (all *flights) join(k flightKey) (f *flight, first bool) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
-	f := all.all[k]
-	if f == nil {
-		f = &flight{key: k, staying: 1}
-		if all.all == nil {
-			all.all = map[flightKey]*flight{}
-		}
-		all.all[k] = f
-		return f, &f.leader
+	if f = all.all[k]; f != nil {
+		f.staying++
+		f.followed = true
+		return f, false
 	}
-	if f.answered == nil {
-		f.answered = make(chan struct{})
+	f = &flight{key: k, staying: 1, answered: make(chan struct{})}
+	if all.all == nil {
+		all.all = map[flightKey]*flight{}
 	}
-	me := new(sharedReader)
-	f.followers = append(f.followers, me)
-	f.staying++
-	return f, me
+	all.all[k] = f
+	return f, true
 }
 
-// leave is for those who do not wait any longer. The last one ends the call.
-func (all *flights) leave(f *flight, who *sharedReader) {
+// leave is for those who do not wait any longer, or have had their answer. The last
+// one ends the call.
+func (all *flights) leave(f *flight) {
 	all.mu.Lock()
-	landed := f.landed
-	if !landed {
-		who.out = true
-		f.staying--
-	}
-	last := f.staying == 0
+	f.staying--
+	last, landed := f.staying == 0, f.landed
 	if last && !landed {
 		delete(all.all, f.key) // what is given up nobody may join
 	}
 	all.mu.Unlock()
-	switch {
-	case landed && f.body != nil:
-		f.body.leave(who)
-	case landed || last:
+	if last {
 		f.cancel()
+	}
+	if last && landed && f.release != nil {
+		f.release()
 	}
 }
 
 // lead makes the call, for itself and for whoever joins meanwhile.
-func (all *flights) lead(ctx context.Context, req *Request, f *flight, next stage) (*Response, error) {
+func (all *flights) lead(ctx context.Context, req *Request, f *flight, next stage) (resp *Response, err error) {
 	calling, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	f.cancel, f.principal = cancel, req.record.principal
-	unwatch := context.AfterFunc(ctx, func() { all.leave(f, &f.leader) })
-	end := func() {
-		unwatch()
-		cancel()
-	}
-	f.err = errCallFailed // what stays of it after a panic
+	unwatch := context.AfterFunc(ctx, func() { all.leave(f) })
+	completed := false
 	defer func() {
-		if !f.landed {
-			all.land(f)
-			end()
+		if completed {
+			return
 		}
+		// A panic.
+		if resp != nil {
+			resp.Close()
+		}
+		cancel()
+		all.land(f, errCallFailed)
 	}()
-	f.resp, f.err = next(calling, req)
-	switch abandoned := all.land(f); {
-	case f.err != nil:
-		end()
-		return nil, f.err
-	case abandoned:
-		f.resp.Close()
-		end()
-		return nil, ctx.Err()
-	case f.body != nil:
-		return f.share(&f.leader, unwatch), nil
+	resp, err = next(calling, req)
+	if err == nil && !all.alone(f) {
+		err = f.read(calling, req, resp)
 	}
-	f.resp.onClose(end)
-	return f.resp, nil
+	completed = true
+	all.land(f, err)
+	if f.resp == nil && err == nil {
+		// It is nobody else's: it is read as it comes, and its client watched.
+		resp.onClose(func() {
+			if unwatch() {
+				all.leave(f)
+			}
+		})
+		return resp, nil
+	}
+	cancel()
+	if !unwatch() { // it has left, and has no part in the answer any more
+		return nil, ctx.Err()
+	}
+	return all.share(f)
 }
 
-// land lets everybody have the answer. Nobody joins after that. It tells whether
-// nobody is there any more.
-func (all *flights) land(f *flight) (abandoned bool) {
+// alone lands a flight that nobody follows: from then on nobody can.
+func (all *flights) alone(f *flight) bool {
 	all.mu.Lock()
 	defer all.mu.Unlock()
+	if !f.followed {
+		all.clear(f)
+	}
+	return f.landed
+}
+
+// land lets everybody have the answer.
+func (all *flights) land(f *flight, err error) {
+	all.mu.Lock()
+	all.clear(f)
+	f.err = err
+	abandoned := f.staying == 0
+	all.mu.Unlock()
+	close(f.answered)
+	if abandoned && f.release != nil {
+		f.release()
+	}
+}
+
+// clear has nobody join any more.
+func (all *flights) clear(f *flight) {
 	f.landed = true
 	if all.all[f.key] == f {
 		delete(all.all, f.key)
 	}
-	if f.staying > 0 && f.err == nil && len(f.followers) > 0 {
-		f.head = *f.resp
-		f.body = newSharedBody(f.resp, f.cancel, append(f.followers, &f.leader))
-		if all.patience > 0 {
-			f.body.patience = all.patience
-		}
-	}
-	if f.answered != nil {
-		close(f.answered)
-	}
-	return f.staying == 0
 }
 
-// share is the answer for one of several. unwatch ends the watch for their leaving.
-func (f *flight) share(me *sharedReader, unwatch func() bool) *Response {
-	own := f.head
-	own.body, own.close = me, []func(){func() {
-		unwatch()
-		f.body.leave(me)
-	}}
-	return &own
+// read takes the body into memory, unless it is too long: then it stays the leader's.
+func (f *flight) read(ctx context.Context, req *Request, resp *Response) error {
+	var text bytes.Buffer
+	n, err := text.ReadFrom(io.LimitReader(resp.body, maxShared+1))
+	switch {
+	case err != nil:
+		resp.Close()
+		return cutShort(ctx, req, err)
+	case n > maxShared || !req.keeper.hold(int(n)):
+		f.tooLong = true
+		resp.body = io.MultiReader(&text, resp.body)
+		return nil
+	}
+	resp.Close()
+	resp.length = n
+	f.resp, f.text, f.release = resp, text.Bytes(), func() { req.keeper.held.Add(-n) }
+	return nil
+}
+
+// share is the answer for one of several.
+func (all *flights) share(f *flight) (*Response, error) {
+	if f.err != nil {
+		return nil, f.err
+	}
+	own := *f.resp
+	own.body = bytes.NewReader(f.text)
+	own.onClose(func() { all.leave(f) })
+	return &own, nil
 }

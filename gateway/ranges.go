@@ -166,6 +166,7 @@ func (q *rangeQuery) keep(body []byte) {
 	series, err := cache.Scan(body, nil)
 	if err != nil || !cache.Valid(series, q.want) || !q.add(q.want, series) {
 		q.avoid()
+		return
 	}
 	q.weigh()
 }

@@ -231,9 +231,6 @@ func cutShort(ctx context.Context, req *Request, err error) error {
 	if isLate(err) {
 		return timeoutError(errRequestTimeout)
 	}
-	if err == errLagged {
-		return errLagged
-	}
 	return &Error{
 		Status: http.StatusBadGateway, Type: typeBadGateway, Hop: "prometheus",
 		Message: "this environment's Prometheus broke its answer off: try again; if it lasts, tell the environment's operator",
