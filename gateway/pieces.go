@@ -37,7 +37,9 @@ type rangePiece struct {
 	span   cache.Span
 	body   *bytes.Buffer
 	series []cache.Series
-	took   time.Duration
+	// infos are those of the piece; nil: it has none.
+	infos []byte
+	took  time.Duration
 }
 
 // join asks for what is missing, and makes the answer of it and of what is kept.
@@ -51,7 +53,25 @@ func (q *rangeQuery) join(ctx context.Context, v cache.View) (*Response, error) 
 			q.release(all)
 		}
 	}()
-	err := q.fetch(ctx, all)
+	if err := q.fetch(ctx, all); err != nil {
+		return q.failed(ctx, err, all)
+	}
+	if slices.ContainsFunc(all, (*rangePiece).hasInfos) {
+		q.note()
+		q.release(all)
+		return bypass(ctx, q.Request, q.next)
+	}
+	q.keepParts(v, before, after)
+	resp := q.joined(v, before, after)
+	answered = true
+	return resp, nil
+}
+
+// hasInfos tells whether Prometheus had something to remark on the piece.
+func (p *rangePiece) hasInfos() bool { return p.infos != nil }
+
+// failed is the answer where a piece did not come as it should have.
+func (q *rangeQuery) failed(ctx context.Context, err error, all []*rangePiece) (*Response, error) {
 	var refused *refusedPiece
 	switch {
 	case errors.As(err, &refused) && refused.resp.status >= http.StatusInternalServerError:
@@ -66,13 +86,8 @@ func (q *rangeQuery) join(ctx context.Context, v cache.View) (*Response, error) 
 		q.release(all)
 		q.avoid()
 		return bypass(ctx, q.Request, q.next)
-	case err != nil:
-		return nil, err
 	}
-	q.keepParts(v, before, after)
-	resp := q.joined(v, before, after)
-	answered = true
-	return resp, nil
+	return nil, err
 }
 
 // keepParts keeps what is settled of the pieces. What touches what is held comes
@@ -111,8 +126,12 @@ func (q *rangeQuery) joined(v cache.View, before, after []*rangePiece) *Response
 	for _, p := range after {
 		joined = cache.Join(joined, p.series)
 	}
-	all := slices.Concat(before, after)
-	text := cache.Texts(joined)
+	return q.respond(cache.Texts(joined, nil), slices.Concat(before, after), !v.Held.Empty())
+}
+
+// respond makes the answer of texts and of the pieces that they are of, beside what
+// was held, if anything was.
+func (q *rangeQuery) respond(text [][]byte, all []*rangePiece, held bool) *Response {
 	resp := &Response{
 		status: http.StatusOK, contentType: q.endpoint.form.contentType, ours: true, outcome: outcomePartial,
 		body: &texts{rest: text}, deadline: q.deadline,
@@ -123,7 +142,7 @@ func (q *rangeQuery) joined(v cache.View, before, after []*rangePiece) *Response
 	switch {
 	case len(all) == 0:
 		resp.outcome = outcomeHit
-	case v.Held.Empty():
+	case !held:
 		resp.outcome = outcomeMiss
 	}
 	for _, p := range all {
@@ -199,7 +218,7 @@ func (q *rangeQuery) fetchOne(ctx context.Context, p *rangePiece) error {
 			return cutShort(ctx, here, err)
 		}
 	}
-	if p.series, err = cache.Scan(p.body.Bytes(), nil); err != nil || !cache.Valid(p.series, p.span) {
+	if p.series, p.infos, err = cache.ScanInfos(p.body.Bytes(), nil); err != nil || !cache.Valid(p.series, p.span) {
 		return errNotJoinable
 	}
 	return nil
@@ -216,7 +235,7 @@ func (q *rangeQuery) release(all []*rangePiece) {
 			p.body.Reset()
 			bodies.Put(p.body)
 		}
-		p.body, p.series = nil, nil
+		p.body, p.series, p.infos = nil, nil, nil
 	}
 }
 

@@ -44,6 +44,9 @@ func (g *Gateway) ranged(next stage) stage {
 		if q == nil {
 			return bypass(ctx, req, next)
 		}
+		if q.extent.Noted(req.keeper.now()) {
+			return q.answerNoted(ctx)
+		}
 		return q.answer(ctx)
 	}
 }
@@ -163,22 +166,31 @@ func (q *rangeQuery) ask(ctx context.Context) (*Response, error) {
 
 // keep keeps what is settled of a whole answer.
 func (q *rangeQuery) keep(body []byte) {
-	series, err := cache.Scan(body, nil)
-	if err != nil || !cache.Valid(series, q.want) || !q.add(q.want, series) {
+	series, infos, err := cache.ScanInfos(body, nil)
+	switch {
+	case err != nil || !cache.Valid(series, q.want):
 		q.avoid()
-		return
+	case infos != nil:
+		q.keepAround(infos, series)
+	case !q.add(q.want, series):
+		q.avoid()
+	default:
+		q.weigh()
 	}
-	q.weigh()
 }
 
 // add keeps the settled part of a piece. False tells that there is not enough room
 // for it to be of use.
 func (q *rangeQuery) add(span cache.Span, series []cache.Series) bool {
+	return q.addTo(q.extent, span, series)
+}
+
+func (q *rangeQuery) addTo(e *cache.Extent, span cache.Span, series []cache.Series) bool {
 	if span.To > q.settled {
 		span.To = q.settled
 		series = cache.Until(series, q.settled)
 	}
-	return q.extent.Add(span, series)
+	return e.Add(span, series)
 }
 
 func (q *rangeQuery) weigh() { q.shelf.Weigh(q.key, q.extent) }

@@ -30,9 +30,10 @@ type Extent struct {
 	asked [2]int64
 
 	// bytes is about what is held in memory, and limit what it may come to; 0: no
-	// limit. avoid is until when the query is to be asked directly, and used when it
-	// was last asked for, both in nanoseconds of Unix time.
-	bytes, limit, avoid, used atomic.Int64
+	// limit. avoid is until when the query is to be asked directly, noted until when
+	// its answers are taken to carry infos, and used when it was last asked for, all in
+	// nanoseconds of Unix time.
+	bytes, limit, avoid, noted, used atomic.Int64
 }
 
 const (
@@ -61,6 +62,24 @@ func (e *Extent) Avoid(until time.Time) {
 
 // Avoided tells whether the query is to be asked directly, as Avoid said.
 func (e *Extent) Avoided(now time.Time) bool { return now.UnixNano() < e.avoid.Load() }
+
+// Note marks the query as one whose answers carry infos, until a time.
+func (e *Extent) Note(until time.Time) { e.noted.Store(until.UnixNano()) }
+
+// Noted tells whether the query's answers are taken to carry infos, as Note said.
+func (e *Extent) Noted(now time.Time) bool { return now.UnixNano() < e.noted.Load() }
+
+// Take has the extent hold what another one holds, which then holds nothing.
+func (e *Extent) Take(other *Extent) {
+	other.mu.Lock()
+	span, series, packed := other.span, other.series, other.packed
+	other.empty()
+	other.mu.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.span, e.series, e.packed, e.changed = span, series, packed, true
+	e.count()
+}
 
 // View is what an extent holds of a request, and what is missing before and
 // after it. It stays as it is while others add to the extent.

@@ -5,6 +5,7 @@ package cache
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"strings"
 )
@@ -13,8 +14,8 @@ import (
 // matrices. It may be a good answer all the same, but it is not kept.
 var errForm = errors.New("the answer is not a matrix in the form that Prometheus writes")
 
-// errNotes tells that an answer carries warnings or infos, which are of one
-// evaluation and never kept.
+// errNotes tells that an answer carries warnings, or infos where there may be none.
+// They are of one evaluation and never kept.
 var errNotes = errors.New("the answer carries warnings or infos")
 
 // Series is one series of a matrix, as the bytes that stand in the answer.
@@ -30,39 +31,72 @@ type Series struct {
 var (
 	matrixHead     = []byte(`{"status":"success","data":{"resultType":"matrix","result":[`)
 	matrixTail     = []byte(`]}}`)
+	dataEnd        = []byte(`]}`)
+	infosHead      = []byte(`,"infos":[`)
 	metricHead     = []byte(`{"metric":{`)
 	valuesHead     = []byte(`,"values":[`)
 	histogramsHead = []byte(`,"histograms":[`)
 	arrayEnd       = []byte(`]]`)
 )
 
-// Scan finds the series of an answer. They are slices of the body, and added to
-// those given.
+// Scan finds the series of an answer without remarks. They are slices of the body,
+// and added to those given.
 func Scan(body []byte, series []Series) ([]Series, error) {
+	series, infos, err := ScanInfos(body, series)
+	if infos != nil {
+		return nil, errNotes
+	}
+	return series, err
+}
+
+// ScanInfos is Scan for answers that may carry infos, but no warnings. Those are
+// returned as they stand after the answer's data; nil: there are none.
+func ScanInfos(body []byte, series []Series) (_ []Series, infos []byte, err error) {
+	series, rest, err := scanMatrix(body, series)
+	if err != nil {
+		return nil, nil, err
+	}
+	tail, ok := bytes.CutPrefix(rest, matrixTail)
+	switch {
+	case ok && len(bytes.TrimRight(tail, "\n")) == 0:
+		return series, nil, nil
+	case bytes.HasPrefix(rest, []byte(`]},"warnings":[`)):
+		return nil, nil, errNotes
+	}
+	infos, ok = bytes.CutPrefix(bytes.TrimRight(rest, "\n"), dataEnd)
+	if !ok || !bytes.HasPrefix(infos, infosHead) || !onlyInfos(infos) {
+		return nil, nil, errForm
+	}
+	return series, infos[: len(infos)-1 : len(infos)-1], nil
+}
+
+// onlyInfos tells whether the end of an answer is a list of infos and nothing else.
+func onlyInfos(text []byte) bool {
+	var end map[string]json.RawMessage
+	var infos []string
+	whole := append([]byte{'{'}, text[1:]...)
+	return json.Unmarshal(whole, &end) == nil && len(end) == 1 && json.Unmarshal(end["infos"], &infos) == nil
+}
+
+// scanMatrix finds the series, and what comes after them.
+func scanMatrix(body []byte, series []Series) (_ []Series, rest []byte, err error) {
 	rest, ok := bytes.CutPrefix(body, matrixHead)
 	if !ok {
-		return nil, errForm
+		return nil, nil, errForm
 	}
 	for len(rest) > 0 && rest[0] == '{' {
 		var s Series
 		if s, rest, ok = scanSeries(rest); !ok {
-			return nil, errForm
+			return nil, nil, errForm
 		}
 		series = append(series, s)
 		if len(rest) > 1 && rest[0] == ',' && rest[1] == '{' {
 			rest = rest[1:]
 		} else if len(rest) > 0 && rest[0] == '{' {
-			return nil, errForm
+			return nil, nil, errForm
 		}
 	}
-	tail, ok := bytes.CutPrefix(rest, matrixTail)
-	switch {
-	case ok && len(bytes.TrimRight(tail, "\n")) == 0:
-		return series, nil
-	case bytes.HasPrefix(rest, []byte(`]},"warnings":[`)), bytes.HasPrefix(rest, []byte(`]},"infos":[`)):
-		return nil, errNotes
-	}
-	return nil, errForm
+	return series, rest, nil
 }
 
 // scanSeries takes one series off the text.

@@ -8,10 +8,10 @@ var (
 	seriesEnd   = []byte(`}`)
 )
 
-// Texts is an answer as Prometheus would have written it, as the texts that it is
-// made of: nothing is copied.
-func Texts(joined []Joined) [][]byte {
-	size := 2
+// Texts is an answer as Prometheus would have written it, with infos as ScanInfos
+// returns them, as the texts that it is made of: nothing is copied.
+func Texts(joined []Joined, infos []byte) [][]byte {
+	size := 4
 	for _, s := range joined {
 		size += 8 + 2*(len(s.Values)+len(s.Histograms))
 	}
@@ -29,6 +29,9 @@ func Texts(joined []Joined) [][]byte {
 		texts = addSamples(texts, valuesHead, s.Values)
 		texts = addSamples(texts, histogramsHead, s.Histograms)
 		texts = append(texts, seriesEnd)
+	}
+	if infos != nil {
+		return append(texts, dataEnd, infos, seriesEnd)
 	}
 	return append(texts, matrixTail)
 }
