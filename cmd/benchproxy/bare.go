@@ -7,15 +7,18 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"time"
+
+	"github.com/promgate/promgate/cmd/internal/process"
 )
 
 // bareSecret is what the proxies that are no gateways compare.
 const bareSecret = "secret"
 
 // startBare runs this program as the bare forwarder, in a process of its own.
-func startBare(ctx context.Context, upstream string) (*proxy, func(), error) {
-	addr, err := freeAddr()
+func startBare(ctx context.Context, dir, upstream string) (*proxy, func(), error) {
+	addr, err := process.FreeAddr()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -23,13 +26,12 @@ func startBare(ctx context.Context, upstream string) (*proxy, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	serve := exec.CommandContext(ctx, self, "--forward-to", upstream, "--listen", addr)
-	serve.Stderr = os.Stderr
-	stop, err := start(ctx, serve, addr)
+	command := exec.CommandContext(ctx, self, "--forward-to", upstream, "--listen", addr)
+	server, err := process.Start(ctx, command, filepath.Join(dir, "bare.out"), process.Listens(addr))
 	if err != nil {
 		return nil, nil, err
 	}
-	return &proxy{name: "bare net/http forwarder", pids: []int{serve.Process.Pid}, addr: addr, request: requests("", bareSecret)}, stop, nil
+	return &proxy{name: "bare net/http forwarder", pids: []int{server.PID}, addr: addr, request: requests("", bareSecret)}, server.Stop, nil
 }
 
 // forward is the least that a Go program can do: net/http's server and client,

@@ -59,29 +59,3 @@ func loadOne(ctx context.Context, addr, request string) (int, error) {
 		}
 	}
 }
-
-// waitFor polls until the address takes connections.
-func waitFor(ctx context.Context, addr string) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	for {
-		conn, err := net.Dial("tcp", addr)
-		if err == nil {
-			return conn.Close()
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("nothing listens on %s: %w", addr, err)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// freeAddr is a loopback address that nobody listened on a moment ago.
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
-}

@@ -17,10 +17,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
-	"unsafe"
+
+	"github.com/promgate/promgate/cmd/internal/process"
 )
 
 // sizes are the two answers.
@@ -94,7 +94,7 @@ func (b *bench) run(ctx context.Context, promgateBinaries, nginxBinary string) e
 		return err
 	}
 	defer upstream.Close()
-	bare, stopBare, err := startBare(ctx, upstream.Addr().String())
+	bare, stopBare, err := startBare(ctx, dir, upstream.Addr().String())
 	if err != nil {
 		return err
 	}
@@ -184,7 +184,7 @@ func (b *bench) measure(ctx context.Context, p *proxy, size int) (figures, error
 	if _, err := load(ctx, p.addr, p.request[size], b.connections, b.time/4); err != nil {
 		return figures{}, err
 	}
-	before, err := cpuTime(p.pids)
+	before, err := process.CPUTime(p.pids...)
 	if err != nil {
 		return figures{}, err
 	}
@@ -194,7 +194,7 @@ func (b *bench) measure(ctx context.Context, p *proxy, size int) (figures, error
 		return figures{}, err
 	}
 	elapsed := time.Since(started)
-	after, err := cpuTime(p.pids)
+	after, err := process.CPUTime(p.pids...)
 	if err != nil {
 		return figures{}, err
 	}
@@ -202,21 +202,6 @@ func (b *bench) measure(ctx context.Context, p *proxy, size int) (figures, error
 		micros:     float64((after - before).Microseconds()) / float64(requests),
 		throughput: float64(requests) / elapsed.Seconds(),
 	}, nil
-}
-
-// cpuTime is the user and system time that the processes have used so far, as
-// Linux has it for each.
-func cpuTime(pids []int) (time.Duration, error) {
-	var total time.Duration
-	for _, pid := range pids {
-		clock := ^pid<<3 | 2 // CPUCLOCK_SCHED, as clock_getcpuclockid makes it
-		var t syscall.Timespec
-		if _, _, errno := syscall.Syscall(syscall.SYS_CLOCK_GETTIME, uintptr(clock), uintptr(unsafe.Pointer(&t)), 0); errno != 0 {
-			return 0, fmt.Errorf("the CPU time of process %d: %w", pid, errno)
-		}
-		total += time.Duration(t.Nano())
-	}
-	return total, nil
 }
 
 // startUpstream serves the two answers to whoever asks.

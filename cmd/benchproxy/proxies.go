@@ -1,16 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
-	"syscall"
+
+	"github.com/promgate/promgate/cmd/internal/process"
 )
 
 // expression is what a dashboard asks again and again.
@@ -35,69 +33,47 @@ func requests(prefix, secret string) (both [len(sizes)]string) {
 	return both
 }
 
-// startPromgate runs the built gateway in front of the upstream, with its
-// access log and every limit on, as in production. It is two proxies in one process: an
-// environment as it is, and one that has a label enforced.
+// startPromgate runs the built gateway in front of the upstream, with its access
+// log and every limit on, as in production. It is three proxies in one process:
+// an environment that passes each question on, one that has a label enforced as
+// well, and one where equal questions at the same time share an answer.
 func startPromgate(ctx context.Context, dir, binary, upstream string) ([]*proxy, func(), error) {
 	dir, err := os.MkdirTemp(dir, "promgate")
 	if err != nil {
 		return nil, nil, err
 	}
-	addr, err := freeAddr()
-	if err != nil {
-		return nil, nil, err
-	}
-	admin, err := freeAddr()
-	if err != nil {
-		return nil, nil, err
-	}
-	config := filepath.Join(dir, "promgate.yaml")
-	text := fmt.Sprintf(`listen: %s
-adminListen: %s
-dataDir: %s
-shutdown: {delay: 0s}
-limits: {requestsPerSecond: 1000000, burst: 1000000}
-projects:
+	gate, err := process.Configure(binary, dir, fmt.Sprintf(process.Unlimited+`projects:
   - name: shop
     environments:
-      - {name: production, url: "http://%[4]s"}
-      - {name: tenant, url: "http://%[4]s", enforce: {tenant: shop}}
-`, addr, admin, filepath.Join(dir, "data"), upstream)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		return nil, nil, err
-	}
-	var said bytes.Buffer
-	create := exec.CommandContext(ctx, binary, "token", "create", "--config", config, "--project", "shop", "--expires", "1h")
-	create.Stderr = &said
-	token, err := create.Output()
-	if err != nil {
-		return nil, nil, fmt.Errorf("promgate token create: %w: %s", err, said.String())
-	}
-	log, err := os.Create(filepath.Join(dir, "promgate.log"))
+      - {name: production, url: "http://%[1]s", cache: false}
+      - {name: tenant, url: "http://%[1]s", cache: false, enforce: {tenant: shop}}
+      - {name: shared, url: "http://%[1]s"}
+`, upstream))
 	if err != nil {
 		return nil, nil, err
 	}
-	serve := exec.CommandContext(ctx, binary, "serve", "--config", config)
-	serve.Stderr = log
-	stop, err := start(ctx, serve, addr)
+	token, err := gate.CreateToken(ctx, "shop")
 	if err != nil {
 		return nil, nil, err
 	}
-	fmt.Fprintf(os.Stderr, "profiles of promgate: http://%s/debug/pprof/\n", admin)
+	server, err := gate.Serve(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	name := filepath.Base(binary)
 	of := func(name, environment string) *proxy {
 		return &proxy{
-			name: name, pids: []int{serve.Process.Pid}, addr: addr,
-			request: requests("/projects/shop/environments/"+environment, strings.TrimSpace(string(token))),
+			name: name, pids: []int{server.PID}, addr: gate.Addr,
+			request: requests("/projects/shop/environments/"+environment, token),
 		}
 	}
-	both := []*proxy{of(name, "production"), of(name+", label enforced", "tenant")}
-	return both, func() { stop(); log.Close() }, nil
+	all := []*proxy{of(name, "production"), of(name+", label enforced", "tenant"), of(name+", equal questions shared", "shared")}
+	return all, server.Stop, nil
 }
 
 // startNginx runs nginx as a plain proxy that compares one header.
 func startNginx(ctx context.Context, dir, binary, upstream string) (*proxy, func(), error) {
-	addr, err := freeAddr()
+	addr, err := process.FreeAddr()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -126,49 +102,16 @@ http {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, nil, err
 	}
-	serve := exec.CommandContext(ctx, binary, "-c", config, "-p", dir, "-e", filepath.Join(dir, "nginx.log"))
-	stop, err := start(ctx, serve, addr)
+	command := exec.CommandContext(ctx, binary, "-c", config, "-p", dir, "-e", filepath.Join(dir, "nginx.log"))
+	server, err := process.Start(ctx, command, filepath.Join(dir, "nginx.out"), process.Listens(addr))
 	if err != nil {
 		return nil, nil, err
 	}
-	pids, err := withChildren(serve.Process.Pid)
+	// Its workers do its work.
+	pids, err := process.WithChildren(server.PID)
 	if err != nil {
-		stop()
+		server.Stop()
 		return nil, nil, err
 	}
-	return &proxy{name: "nginx, plain proxy", pids: pids, addr: addr, request: requests("", bareSecret)}, stop, nil
-}
-
-// start runs a server until stop is called, and waits until it listens.
-func start(ctx context.Context, c *exec.Cmd, addr string) (stop func(), err error) {
-	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
-	if err := c.Start(); err != nil {
-		return nil, err
-	}
-	stop = func() {
-		_ = c.Process.Signal(syscall.SIGTERM) // gone already is as good
-		_ = c.Wait()                          // its status says nothing about the figures
-	}
-	if err := waitFor(ctx, addr); err != nil {
-		stop()
-		return nil, fmt.Errorf("%s: %w", filepath.Base(c.Path), err)
-	}
-	return stop, nil
-}
-
-// withChildren is a process and those that it started: nginx's workers do its work.
-func withChildren(pid int) ([]int, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	if err != nil {
-		return nil, err
-	}
-	pids := []int{pid}
-	for _, field := range strings.Fields(string(text)) {
-		child, err := strconv.Atoi(field)
-		if err != nil {
-			return nil, err
-		}
-		pids = append(pids, child)
-	}
-	return pids, nil
+	return &proxy{name: "nginx, plain proxy", pids: pids, addr: addr, request: requests("", bareSecret)}, server.Stop, nil
 }

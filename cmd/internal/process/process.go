@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // patience bounds the wait until a server answers.
@@ -128,25 +130,17 @@ func FreeAddr() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// CPUTime is the user and system time that the processes have used so far, from
-// /proc/PID/stat. Linux counts it in ticks of 10 ms.
+// CPUTime is the user and system time that the processes have used so far, as
+// Linux has it for each.
 func CPUTime(pids ...int) (time.Duration, error) {
 	var total time.Duration
 	for _, pid := range pids {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			return 0, fmt.Errorf("the CPU time of a process is read from /proc, as Linux has it: %w", err)
+		const schedClock = 2 // CPUCLOCK_SCHED, as clock_getcpuclockid makes it of a process
+		var t unix.Timespec
+		if err := unix.ClockGettime(int32(^pid<<3|schedClock), &t); err != nil {
+			return 0, fmt.Errorf("the CPU time of process %d cannot be read, as it can on Linux: %w", pid, err)
 		}
-		// The name in parentheses may hold spaces; utime and stime are the
-		// 12th and 13th field after it.
-		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-		for _, f := range fields[11:13] {
-			ticks, err := strconv.ParseInt(f, 10, 64)
-			if err != nil {
-				return 0, err
-			}
-			total += time.Duration(ticks) * 10 * time.Millisecond
-		}
+		total += time.Duration(t.Nano())
 	}
 	return total, nil
 }
