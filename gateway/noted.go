@@ -75,7 +75,7 @@ func (q *rangeQuery) keepAround(infos []byte, series []cache.Series) {
 			n.addTo(n.early, cache.Span{From: q.want.From, To: last}, cache.Until(series, last))
 			n.shelf.Weigh(n.key, n.early)
 		}
-		if first := q.stepBefore(noted.To+1) + (stepsAfter+1)*q.step; first < min(q.want.To, q.settled) {
+		if first := q.stepBefore(noted.To+1) + q.step; first < min(q.want.To, q.settled) {
 			q.add(cache.Span{From: first, To: q.want.To}, cache.Since(series, first))
 		}
 	}
@@ -88,10 +88,7 @@ func (q *rangeQuery) stepBefore(t int64) int64 {
 }
 
 // stretch is a part of an answer: a piece that was asked for, or what was held.
-type stretch struct {
-	*rangePiece
-	held bool
-}
+type stretch struct{ *rangePiece }
 
 // notedQuery is a query that has infos.
 type notedQuery struct {
@@ -129,9 +126,9 @@ func (q *rangeQuery) answerNoted(ctx context.Context) (*Response, error) {
 	noted := nothing
 	if from, to := n.infos(); from >= 0 {
 		noted = n.stretches[from].span
+		noted.To = n.stretches[to].span.To
 		if from < to || !n.isWhole(n.stretches[to]) {
-			noted.To = min(n.stretches[to].span.To+stepsAfter*n.step, n.want.To)
-			whole := &rangePiece{span: noted}
+			whole := &rangePiece{span: cache.Span{From: noted.From, To: min(noted.To+stepsAfter*n.step, n.want.To)}}
 			all = append(all, whole)
 			if err := q.fetchOne(ctx, whole); err != nil {
 				return q.failed(ctx, err, all)
@@ -164,11 +161,10 @@ func (n *notedQuery) plan() {
 		n.first = n.parts(n.heldEarly.Before)
 		before = n.heldEarly.After
 	}
-	most := int64(maxNotedPieces)
-	if n.wasLate && n.steps(before) <= 2*stepsAfter {
-		most = 1
+	if n.between = n.pieces(before, maxNotedPieces); n.wasLate && n.steps(before) > 0 && n.steps(before) <= stepsAfter {
+		n.between = n.pieces(before, 1)
+		n.overlap(n.between[0])
 	}
-	n.between = n.pieces(before, most)
 	if n.wasLate {
 		after := n.heldLate.After
 		// What has become settled and is not kept has infos somewhere.
@@ -185,7 +181,7 @@ func (n *notedQuery) plan() {
 		}
 	}
 	held := func(v cache.View) {
-		n.stretches = append(n.stretches, stretch{&rangePiece{span: v.Held, series: v.Series}, true})
+		n.stretches = append(n.stretches, stretch{&rangePiece{span: v.Held, series: v.Series}})
 	}
 	asked(n.first)
 	if n.wasEarly {
@@ -196,6 +192,19 @@ func (n *notedQuery) plan() {
 		held(n.heldLate)
 	}
 	asked(n.last)
+}
+
+// overlap has a piece before what is held late have as many steps of that as it
+// needs after its own.
+func (n *notedQuery) overlap(p *rangePiece) {
+	p.span.To = min(p.span.To+stepsAfter*n.step, n.want.To)
+	rest := cache.Span{From: p.span.To + n.step, To: n.heldLate.Held.To}
+	if n.steps(rest) < minNotedSteps { // the piece takes in all that comes after
+		p.span.To = n.want.To
+		n.heldLate, n.wasLate = cache.View{Held: nothing, After: nothing}, false
+		return
+	}
+	n.heldLate.Held, n.heldLate.Series = rest, cache.Since(n.heldLate.Series, rest.From)
 }
 
 func (n *notedQuery) steps(s cache.Span) int64 {
@@ -242,10 +251,9 @@ func (n *notedQuery) replace(from int, whole *rangePiece) {
 	later := slices.Clone(n.stretches[from:])
 	later = slices.DeleteFunc(later, func(s stretch) bool { return s.span.To < after })
 	if len(later) > 0 && later[0].span.From < after {
-		later[0].span.From, later[0].series = after, cache.Since(later[0].series, after)
-		if later[0].held {
-			n.extent.Forget(after)
-		}
+		later[0] = stretch{rangePiece: &rangePiece{
+			span: cache.Span{From: after, To: later[0].span.To}, series: cache.Since(later[0].series, after),
+		}}
 	}
 	n.stretches = slices.Concat(n.stretches[:from], []stretch{{rangePiece: whole}}, later)
 }
