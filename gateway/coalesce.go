@@ -67,7 +67,7 @@ var errCallFailed = errors.New("the call that this request shared has failed")
 
 // maxShared is the longest answer that is shared, in bytes. It is in memory before
 // anybody gets it, so that nobody waits for a client that reads slowly.
-const maxShared = 8 << 20
+const maxShared = 4 << 20
 
 // coalesced has equal questions that are under way share one call of next. Whoever
 // leaves harms nobody who stays; the last one to leave cancels the call.
@@ -216,22 +216,90 @@ func (all *flights) clear(f *flight) {
 
 // read takes the body into memory, unless it is too long: then it stays the leader's.
 func (f *flight) read(ctx context.Context, req *Request, resp *Response) error {
-	var text bytes.Buffer
-	n, err := text.ReadFrom(io.LimitReader(resp.body, maxShared+1))
+	text := &beginning{keeper: req.keeper}
+	err := text.read(resp.body)
 	switch {
 	case err != nil:
+		text.drop()
 		resp.Close()
 		return cutShort(ctx, req, err)
-	case n > maxShared || !req.keeper.hold(int(n)):
+	case !text.whole:
 		f.tooLong = true
-		resp.body = io.MultiReader(&text, resp.body)
+		resp.body = io.MultiReader(text, resp.body)
+		resp.onClose(text.drop)
 		return nil
 	}
 	resp.Close()
-	resp.length = n
-	f.resp, f.text, f.release = resp, text.Bytes(), func() { req.keeper.held.Add(-n) }
+	f.text = make([]byte, text.size)
+	_, _ = io.ReadFull(text, f.text) // from memory
+	f.resp, f.release = resp, text.drop
+	resp.length = int64(text.size)
 	return nil
 }
+
+// beginning is a body as far as it is no longer than what is shared, in buffers that
+// are given back as they are read.
+type beginning struct {
+	keeper  *keeper
+	buffers []*[]byte
+	last    int // length of what is in the last one
+	size    int // of all that was read, which the keeper holds
+	at      int // where the first one is read next
+	whole   bool
+}
+
+// read fills buffers until the body's end, or until there is no more room.
+func (b *beginning) read(body io.Reader) error {
+	for b.size < maxShared {
+		buffer := buffers.Get().(*[]byte)
+		n, err := 0, error(nil)
+		for n < len(*buffer) && err == nil { // io.ReadFull does not tell the end from a lost one
+			var more int
+			more, err = body.Read((*buffer)[n:])
+			n += more
+		}
+		if !b.keeper.hold(n) {
+			// What was read is not lost, but no more is.
+			b.keeper.held.Add(int64(n))
+			b.add(buffer, n)
+			return nil
+		}
+		b.add(buffer, n)
+		if err == io.EOF {
+			b.whole = true
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *beginning) add(buffer *[]byte, n int) {
+	b.buffers, b.last = append(b.buffers, buffer), n
+	b.size += n
+}
+
+// Read is part of io.Reader.
+func (b *beginning) Read(p []byte) (int, error) {
+	if len(b.buffers) == 0 {
+		return 0, io.EOF
+	}
+	text := *b.buffers[0]
+	if len(b.buffers) == 1 {
+		text = text[:b.last]
+	}
+	n := copy(p, text[b.at:])
+	if b.at += n; b.at == len(text) {
+		buffers.Put(b.buffers[0])
+		b.buffers, b.at = b.buffers[1:], 0
+	}
+	return n, nil
+}
+
+// drop gives back what is held.
+func (b *beginning) drop() { b.keeper.held.Add(-int64(b.size)) }
 
 // share is the answer for one of several.
 func (all *flights) share(f *flight) (*Response, error) {

@@ -171,3 +171,31 @@ func randomRemarks(t *testing.T, random *rand.Rand) (kept int) {
 	h.wantNothingLeft()
 	return kept
 }
+
+// TestAvoided: a query whose answer carries a warning is passed through for five
+// minutes, and then tried again.
+func TestAvoided(t *testing.T) {
+	h, clock := newKeeping(t)
+	warned := func(w http.ResponseWriter, r *http.Request) {
+		body := pointsFor(r.URL.Query())
+		answerJSON(http.StatusOK, body[:len(body)-1]+`,"warnings":["PromQL warning: w"]}`)(w, r)
+	}
+	h.up.answerWith(warned)
+	q := "api/v1/query_range?" + from(-600, 600, "15", "up")
+	ask := func(outcome string) {
+		t.Helper()
+		got := h.get(production + q)
+		if calls := len(h.up.take()); got.status != http.StatusOK || got.header.Get(outcomeHeader) != outcome || calls != 1 {
+			t.Errorf("answer %d, %q, %d calls; want %q and one", got.status, got.header.Get(outcomeHeader), calls, outcome)
+		}
+	}
+	ask("miss")
+	ask("bypass")
+	clock.Add(299)
+	ask("bypass")
+	h.up.answerWith(everyStep)
+	ask("bypass")
+	clock.Add(1)
+	ask("miss")
+	ask("partial")
+}

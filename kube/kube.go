@@ -28,6 +28,9 @@ const (
 	// hold 80 MiB. The connection's own window stays at its default of 1 GiB,
 	// so that one slow reader never holds up the others on the connection.
 	streamWindowBytes = 512 << 10
+	// frameBytes is the largest frame of HTTP/2 that is taken: larger ones than the
+	// usual 16 KiB save work on both sides.
+	frameBytes = 64 << 10
 	// readBufferBytes matters where the API server speaks HTTP/1.1.
 	readBufferBytes        = 32 << 10
 	maxResponseHeaderBytes = 64 << 10
@@ -162,7 +165,7 @@ func tune(rt http.RoundTripper, o Options) error {
 	t.MaxIdleConnsPerHost = maxIdlePerHost
 	t.ReadBufferSize = readBufferBytes
 	// HTTP/2 reads this when it makes a connection.
-	t.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: streamWindowBytes}
+	t.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: streamWindowBytes, MaxReadFrameSize: frameBytes}
 	return nil
 }
 

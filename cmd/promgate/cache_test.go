@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -119,4 +120,26 @@ func TestReloadOfCache(t *testing.T) {
 	reload(good)
 	eventually(t, patience, func() error { return p.wantOutcome("production", token, "miss") })
 	must(t, p.wantOutcome("production", token, "hit"))
+}
+
+// TestCacheOfOtherCredentials: what was answered to one credential of the gateway's is
+// nothing for another one, although the server is the same.
+func TestCacheOfOtherCredentials(t *testing.T) {
+	u := newUpstream(t)
+	u.answerWith(answerMatrix)
+	secret := filepath.Join(t.TempDir(), "token")
+	write(t, secret, "first")
+	p := serve(t, configure(t, preamble+fmt.Sprintf("projects:\n  - name: shop\n    environments:\n"+
+		"      - {name: production, url: %[1]q, bearerTokenFile: %[2]q}\n      - {name: staging, url: %[1]q}\n", u.URL, secret)))
+	token := createToken(t, p.config)
+	eventually(t, patience, func() error { return p.wantOutcome("production", token, "miss") })
+	must(t, p.wantOutcome("staging", token, "miss"))
+	must(t, p.wantOutcome("production", token, "hit"))
+	replace(t, secret, "second")
+	eventually(t, patience, func() error { return p.wantOutcome("production", token, "miss") })
+	if got := u.last.Load().Get("Authorization"); got != "Bearer second" {
+		t.Errorf("the upstream was asked with %q", got)
+	}
+	must(t, p.wantOutcome("production", token, "hit"))
+	must(t, p.wantOutcome("staging", token, "hit"))
 }

@@ -179,8 +179,9 @@ func (q question) differ(e *gateway.Endpoint, direct, through answer) error {
 		return q.differInError(e, direct, through)
 	case through.media() != direct.media() && direct.media() != "": // which Prometheus leaves out of a HEAD
 		return fmt.Errorf("media types %q and %q", direct.media(), through.media())
-	// Build information is looked into, which takes a plain text.
-	case through.encoding != direct.encoding && e.Name != "buildinfo" && q.status != http.StatusNoContent:
+	// Build information is looked into, which takes a plain text. What is kept is compressed by the gateway, where that is worth it.
+	case through.encoding != direct.encoding && e.Name != "buildinfo" && q.status != http.StatusNoContent &&
+		!(through.encoding == "" && through.header.Get("X-Promgate-Cache") != "" && len(through.body) < 1400):
 		return fmt.Errorf("content encodings %q and %q", direct.encoding, through.encoding)
 	}
 	was, is := direct.body, through.body

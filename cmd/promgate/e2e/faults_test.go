@@ -118,6 +118,8 @@ func TestFaultyPrometheus(t *testing.T) {
 		for _, environment := range []string{"moody/service", "moody/url"} {
 			t.Run(name+"/"+environment, func(t *testing.T) {
 				server.behave(behave)
+				// What was answered before is not asked again.
+				check(t, wantStatus(ask(post(g.admin+"/cache/drop", nil)), http.StatusOK))
 				response, err := client.Do(with(get(g.base(environment)+"/api/v1/labels"), secret))
 				must(t, err)
 				defer response.Body.Close()

@@ -109,8 +109,12 @@ func (s *Server) install(before, after *routing.Table, projects []string) {
 	s.routes.Store(after)
 	for _, name := range projects {
 		for e := range before.Project(name) {
-			if now, still := after.Lookup(name, e.Name); !still || now.UID != e.UID {
+			switch now, still := after.Lookup(name, e.Name); {
+			case !still || now.UID != e.UID:
 				s.gateway.Forget(e)
+			case now.Target.Transport != e.Target.Transport:
+				// It is asked with other credentials, or elsewhere under the same name.
+				s.gateway.DropCache(name, e.Name)
 			}
 		}
 	}
