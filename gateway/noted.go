@@ -87,9 +87,6 @@ func (q *rangeQuery) stepBefore(t int64) int64 {
 	return t - 1 - mod(t-1-q.want.From, q.step)
 }
 
-// stretch is a part of an answer: a piece that was asked for, or what was held.
-type stretch struct{ *rangePiece }
-
 // notedQuery is a query that has infos.
 type notedQuery struct {
 	*rangeQuery
@@ -101,7 +98,9 @@ type notedQuery struct {
 	first, between, last []*rangePiece
 	heldEarly, heldLate  cache.View
 	wasEarly, wasLate    bool
-	stretches            []stretch
+	// stretches are all parts of the answer in order: pieces that were asked for, and
+	// what was held.
+	stretches []*rangePiece
 }
 
 // answerNoted is answer for a query that has infos.
@@ -175,23 +174,15 @@ func (n *notedQuery) plan() {
 			n.last = n.pieces(after, 1)
 		}
 	}
-	asked := func(all []*rangePiece) {
-		for _, p := range all {
-			n.stretches = append(n.stretches, stretch{rangePiece: p})
-		}
-	}
-	held := func(v cache.View) {
-		n.stretches = append(n.stretches, stretch{&rangePiece{span: v.Held, series: v.Series}})
-	}
-	asked(n.first)
+	n.stretches = slices.Clone(n.first)
 	if n.wasEarly {
-		held(n.heldEarly)
+		n.stretches = append(n.stretches, &rangePiece{span: n.heldEarly.Held, series: n.heldEarly.Series})
 	}
-	asked(n.between)
+	n.stretches = append(n.stretches, n.between...)
 	if n.wasLate {
-		held(n.heldLate)
+		n.stretches = append(n.stretches, &rangePiece{span: n.heldLate.Held, series: n.heldLate.Series})
 	}
-	asked(n.last)
+	n.stretches = append(n.stretches, n.last...)
 }
 
 // overlap has a piece before what is held late have as many steps of that as it
@@ -239,23 +230,21 @@ func (n *notedQuery) infos() (from, to int) {
 	return from, to
 }
 
-// isWhole tells whether a stretch has enough steps after those that have infos: it
+// isWhole tells whether a piece has enough steps after those that have infos: it
 // lasts to the end of the range, or is all that lies before what is held late.
-func (n *notedQuery) isWhole(s stretch) bool {
-	return s.span.To == n.want.To || n.wasLate && len(n.between) == 1 && s.rangePiece == n.between[0]
+func (n *notedQuery) isWhole(p *rangePiece) bool {
+	return p.span.To == n.want.To || n.wasLate && len(n.between) == 1 && p == n.between[0]
 }
 
 // replace has a piece take the place of all within it, from a stretch on.
 func (n *notedQuery) replace(from int, whole *rangePiece) {
 	after := whole.span.To + n.step
 	later := slices.Clone(n.stretches[from:])
-	later = slices.DeleteFunc(later, func(s stretch) bool { return s.span.To < after })
+	later = slices.DeleteFunc(later, func(p *rangePiece) bool { return p.span.To < after })
 	if len(later) > 0 && later[0].span.From < after {
-		later[0] = stretch{rangePiece: &rangePiece{
-			span: cache.Span{From: after, To: later[0].span.To}, series: cache.Since(later[0].series, after),
-		}}
+		later[0] = &rangePiece{span: cache.Span{From: after, To: later[0].span.To}, series: cache.Since(later[0].series, after)}
 	}
-	n.stretches = slices.Concat(n.stretches[:from], []stretch{{rangePiece: whole}}, later)
+	n.stretches = slices.Concat(n.stretches[:from], []*rangePiece{whole}, later)
 }
 
 // texts are those of the answer.
