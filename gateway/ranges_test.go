@@ -322,3 +322,18 @@ func TestRangeCompressed(t *testing.T) {
 		}
 	}
 }
+
+// TestRangeTooLong: what is put together has the same limit as what passes, and is
+// refused before its first byte.
+func TestRangeTooLong(t *testing.T) {
+	h, _ := newKeeping(t, func(o *Options) { o.Limits.Default.MaxResponseBytes = 3000 })
+	for _, c := range []struct {
+		start  int64
+		status int
+	}{{-600, 200}, {-900, 200}, {-1500, 422}, {-600, 200}} {
+		got := h.get(production + "api/v1/query_range?" + from(c.start, 0, "15", "up"))
+		if got.status != c.status || got.err != nil || c.status == 422 && !strings.Contains(got.body, "maxResponseBytes") {
+			t.Errorf("%d: answer %d, %d bytes, %v", c.start, got.status, len(got.body), got.err)
+		}
+	}
+}

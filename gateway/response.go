@@ -154,6 +154,9 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }
 // first byte is still answered as one; after it the transfer is aborted, so
 // that what is cut short never looks complete.
 func (g *Gateway) send(x *exchange, r *http.Request, req *Request, resp *Response) error {
+	if resp.length > req.tenancy.MaxResponseBytes { // put together here
+		return tooLongAnswer(req.tenancy)
+	}
 	buffer := buffers.Get().(*[]byte)
 	defer buffers.Put(buffer)
 	n, err := resp.body.Read(*buffer)
