@@ -67,7 +67,7 @@ func (w *world) answer(span Span) []byte {
 		}
 		all = append(all, j)
 	}
-	return Append(nil, all)
+	return written(all)
 }
 
 // ask answers through an extent, which keeps what is settled.
@@ -98,7 +98,7 @@ func (w *world) ask(t *testing.T, e *Extent, want Span, settled int64) []byte {
 		kept := Span{p.span.From, min(p.span.To, settled)}
 		e.Add(kept, within(p.series, kept, p.span))
 	}
-	return Append(nil, joined)
+	return written(joined)
 }
 
 // TestExtent: through an extent, in whatever order, every answer is the one that
@@ -171,7 +171,7 @@ func BenchmarkRefresh(b *testing.B) {
 			b.Fatal(err)
 		}
 		joined = Join(Join(joined[:0], v.Series), fresh)
-		body = Append(body[:0], joined)
+		body = written(joined)
 	}
 	b.SetBytes(int64(len(body)))
 }

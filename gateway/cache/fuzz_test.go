@@ -33,7 +33,7 @@ func FuzzScan(f *testing.F) {
 			}
 			joined = append(joined, j)
 		}
-		if got := Append(nil, joined); !bytes.Equal(got, bytes.TrimRight(body, "\n")) {
+		if got := written(joined); !bytes.Equal(got, bytes.TrimRight(body, "\n")) {
 			t.Errorf("got  %s\nwant %s", got, body)
 		}
 		span := Span{at - 1000, at + 1000}
@@ -45,10 +45,10 @@ func FuzzScan(f *testing.F) {
 		v := e.View(Span{at, at + 500})
 		e.View(span) // so that nothing of it is dropped
 		e.tend(neverUsed, true, true)
-		if got := Append(nil, Join(nil, e.View(span).Series)); !bytes.Equal(got, bytes.TrimRight(body, "\n")) {
+		if got := written(Join(nil, e.View(span).Series)); !bytes.Equal(got, bytes.TrimRight(body, "\n")) {
 			t.Errorf("of the extent: got  %s\nwant %s", got, body)
 		}
-		Append(nil, Join(Join(nil, v.Series), series))
+		written(Join(Join(nil, v.Series), series))
 	})
 }
 

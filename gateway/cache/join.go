@@ -53,38 +53,3 @@ func widen(joined []Joined, piece []Series, missing int) []Joined {
 	}
 	return append(wide, joined[i:]...)
 }
-
-// Append writes an answer as Prometheus would have written it.
-func Append(body []byte, joined []Joined) []byte {
-	body = append(body, matrixHead...)
-	first := true
-	for _, s := range joined {
-		if len(s.Values) == 0 && len(s.Histograms) == 0 {
-			continue
-		}
-		if !first {
-			body = append(body, ',')
-		}
-		first = false
-		body = append(body, `{"metric":`...)
-		body = append(body, s.Metric...)
-		body = appendSamples(body, valuesHead, s.Values)
-		body = appendSamples(body, histogramsHead, s.Histograms)
-		body = append(body, '}')
-	}
-	return append(body, matrixTail...)
-}
-
-func appendSamples(body, head []byte, pieces [][]byte) []byte {
-	if len(pieces) == 0 {
-		return body
-	}
-	body = append(body, head...)
-	for i, p := range pieces {
-		if i > 0 {
-			body = append(body, ',')
-		}
-		body = append(body, p...)
-	}
-	return append(body, ']')
-}

@@ -75,15 +75,15 @@ func TestPack(t *testing.T) {
 		if times := float64(whole) / float64(packed); times < c.least {
 			t.Errorf("%s: %d bytes become %d, %.1f times less", c.kind, whole, packed, times)
 		}
-		want := Append(nil, Join(nil, piece))
-		if got := Append(nil, Join(nil, held.Series)); !bytes.Equal(got, want) {
+		want := written(Join(nil, piece))
+		if got := written(Join(nil, held.Series)); !bytes.Equal(got, want) {
 			t.Errorf("%s: what a reader held has changed", c.kind)
 		}
 		e = h.Extent(k, 15000)
 		if again := bytesOf(s, "shop"); again < whole || again > whole*120/100 {
 			t.Errorf("%s: unpacked it is %d bytes, and was %d", c.kind, again, whole)
 		}
-		if got := Append(nil, Join(nil, e.View(span).Series)); !bytes.Equal(got, want) {
+		if got := written(Join(nil, e.View(span).Series)); !bytes.Equal(got, want) {
 			t.Errorf("%s: it has changed", c.kind)
 		}
 	}
@@ -103,7 +103,7 @@ func TestPackHeld(t *testing.T) {
 	e.Forget(p.begin + 50*15000)
 	span, want := p.piece(50, 300)
 	v := e.View(Span{p.begin, p.begin + 399*15000})
-	if v.Held != span || !bytes.Equal(Append(nil, Join(nil, v.Series)), Append(nil, Join(nil, want))) {
+	if v.Held != span || !bytes.Equal(written(Join(nil, v.Series)), written(Join(nil, want))) {
 		t.Errorf("got %+v", v)
 	}
 	// What does not pay stays, and is not tried again each time.
@@ -182,7 +182,7 @@ func TestLimit(t *testing.T) {
 		if v.Held.Empty() || v.Held.To != p.begin+int64(last)*15000 || e.Bytes() > limit || e.Bytes() < least {
 			t.Fatalf("%d bytes held, of %v", e.Bytes(), v.Held)
 		}
-		if _, want := p.piece(from, last); !bytes.Equal(Append(nil, Join(nil, want)), Append(nil, Join(nil, v.Series))) {
+		if _, want := p.piece(from, last); !bytes.Equal(written(Join(nil, want)), written(Join(nil, v.Series))) {
 			t.Errorf("got other text from %d on", from)
 		}
 	}
