@@ -77,6 +77,18 @@ func TestDropCache(t *testing.T) {
 	must(t, wantStatus(fetch(p.admin+"/cache/drop", ""), http.StatusMethodNotAllowed))
 	both("hit")
 
+	eventually(t, patience, func() error { // the log is written a little later
+		var logged []any
+		for _, record := range p.log.records("request") {
+			if record["endpoint"] == "query_range" {
+				logged = append(logged, record["cache"])
+			}
+		}
+		if len(logged) < 4 || fmt.Sprint(logged[:4]) != "[miss miss hit hit]" {
+			return fmt.Errorf("the log says %v", logged)
+		}
+		return nil
+	})
 	metrics := fetch(p.admin+"/metrics", "").body
 	for series, value := range map[string]string{
 		`promgate_cache_requests_total{endpoint="query_range",environment="production",outcome="hit",project="shop"}`:  "4",
