@@ -82,11 +82,7 @@ func TestBrowser(t *testing.T) {
 	}
 	s, info := newStageInfo(t)
 	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".test.mjs")
-		t.Run(name, func(t *testing.T) {
-			if !alone[name] {
-				t.Parallel()
-			}
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".test.mjs"), func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", filepath.Join("browser", filepath.Base(file)))
@@ -95,10 +91,6 @@ func TestBrowser(t *testing.T) {
 		})
 	}
 }
-
-// alone are the files that others must not run beside: one measures times, and one
-// has a gateway end and start again. They run first.
-var alone = map[string]bool{"speed": true, "restart": true}
 
 // attend runs a file of tests to its end, and does what it asks for.
 func (s *stageInfo) attend(t *testing.T, cmd *exec.Cmd) {
